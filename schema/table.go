@@ -1,0 +1,44 @@
+package schema
+
+import "slices"
+
+// Table is one version of a source table's definition. It never changes: a
+// DDL makes a new *Table, and the pointer is the key of every plan that was
+// compiled for the version.
+type Table struct {
+	// Database is the database (catalogue); Schema is empty where the source
+	// has no schemas within a database (MySQL); Name is the table's.
+	Database, Schema, Name string
+	// Columns are those that are captured, in the order of the table.
+	Columns []Column
+	// Key holds the places in Columns of the primary key, or of what stands
+	// in for one, in key order; empty if there is none.
+	Key []int
+	// Source is the shape of the "source" block of the table's events, with
+	// what is the same in all of them marked as constant.
+	Source *Schema
+}
+
+// Column is one captured column.
+type Column struct {
+	Name string
+	// Schema says how the column's values appear in events: type, logical
+	// name, default, and Optional for a nullable column.
+	Schema *Schema
+	// Absent is written where a value is not in the log; nil means null.
+	Absent *Value
+}
+
+// Path returns the table's name as the source's users write it in include
+// lists: schema.name where there are schemas, database.name otherwise.
+func (t *Table) Path() string {
+	if t.Schema != "" {
+		return t.Schema + "." + t.Name
+	}
+	return t.Database + "." + t.Name
+}
+
+// Index returns the place of a column by its exact name, or -1.
+func (t *Table) Index(column string) int {
+	return slices.IndexFunc(t.Columns, func(c Column) bool { return c.Name == column })
+}
