@@ -1,0 +1,249 @@
+package kafka
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kfake"
+)
+
+// DefaultBrokerListen is where the embedded broker listens unless told.
+const DefaultBrokerListen = "127.0.0.1:9092"
+
+const (
+	// maxMessageBytes is far above Kafka's 1 MiB: a document of a database
+	// may have 16 MB, and the producer's max.request.size is the limit people
+	// set.
+	maxMessageBytes = 100 << 20
+	// segmentBytes: at the start after a crash one segment of each partition
+	// may be in memory, so segments are small; but an open file is kept for
+	// each one that was read.
+	segmentBytes = 16 << 20
+	// groupRetentionMinutes keeps the offsets of a sink that is paused or of a
+	// daemon that is down. Kafka's 7 days would let them begin again.
+	groupRetentionMinutes = 365 * 24 * 60
+
+	defaultRetention          = 7 * 24 * time.Hour
+	defaultMaintenanceEvery   = 5 * time.Minute
+	defaultCompactAtLeast     = 8 << 20
+	never                     = 100 * 365 * 24 * time.Hour
+	dirBroker                 = "kafka" // the fake's own files, below DataDir
+	dirPerm, filePerm         = 0o700, 0o600
+	embeddedClusterIDByteSize = 16
+)
+
+// BrokerConfig is how the embedded broker runs. Only DataDir is required.
+type BrokerConfig struct {
+	// DataDir holds everything the broker keeps. It is made if it does not
+	// exist, for this user alone, and belongs to one process at a time.
+	DataDir string
+	// Listen is host:port, DefaultBrokerListen if empty. Port 0 takes a free
+	// one (see Broker.Addr).
+	Listen string
+	// AllowRemote permits a Listen address that other machines can reach. The
+	// broker has no login and no encryption: whoever reaches it may read and
+	// write everything.
+	AllowRemote bool
+	// AdvertisedHost is the name or address that clients are told to connect
+	// to; empty means the one in Listen. A broker that listens on all
+	// interfaces needs it.
+	AdvertisedHost string
+	// Logger receives what the broker has to say; nil means nothing.
+	Logger *slog.Logger
+	// Retention is how long records of topics with cleanup.policy=delete and
+	// without a retention.ms of their own are kept. 0 means 7 days, negative
+	// for ever. The last batch of a partition always stays.
+	Retention time.Duration
+	// RetentionBytes bounds the size of each partition of such topics,
+	// likewise; 0 or negative means no bound.
+	RetentionBytes int64
+	// MaintenanceEvery is how often topics are looked at for retention and
+	// compaction; 0 means every 5 minutes.
+	MaintenanceEvery time.Duration
+	// CompactAtLeast is by how many bytes the compacted topics have to have
+	// grown since they were last compacted before they are compacted again;
+	// 0 means 8 MiB.
+	CompactAtLeast int64
+}
+
+// Broker is a running embedded broker.
+type Broker struct {
+	cfg     BrokerConfig
+	log     *slog.Logger
+	cluster *kfake.Cluster
+	addr    string
+	lock    *dirLock
+
+	closing sync.Once
+	done    chan struct{} // closed when Close has done its work
+	err     error         // of Close, once done is closed
+}
+
+// StartBroker starts the broker. After a crash it first mends its files,
+// which takes about a second for each gigabyte; ctx bounds only that.
+func StartBroker(ctx context.Context, cfg BrokerConfig) (*Broker, error) {
+	if cfg.DataDir == "" {
+		return nil, errors.New("embedded broker: no data directory; set PENSTOCK_DATA_DIR, or bootstrap.servers to use a Kafka cluster")
+	}
+	advertised, err := cfg.resolve()
+	if err != nil {
+		return nil, fmt.Errorf("embedded broker: %w", err)
+	}
+	lock, err := lockDir(cfg.DataDir)
+	if err != nil {
+		return nil, fmt.Errorf("embedded broker: %w", err)
+	}
+	b := &Broker{cfg: cfg, log: cfg.Logger, lock: lock, done: make(chan struct{})}
+	if err := b.start(ctx, advertised); err != nil {
+		return nil, errors.Join(fmt.Errorf("embedded broker: %w", err), lock.release())
+	}
+	return b, nil
+}
+
+// resolve fills in defaults and returns the host to advertise.
+func (cfg *BrokerConfig) resolve() (advertised string, err error) {
+	if cfg.Listen == "" {
+		cfg.Listen = DefaultBrokerListen
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Retention == 0 {
+		cfg.Retention = defaultRetention
+	}
+	if cfg.MaintenanceEvery <= 0 {
+		cfg.MaintenanceEvery = defaultMaintenanceEvery
+	}
+	if cfg.CompactAtLeast <= 0 {
+		cfg.CompactAtLeast = defaultCompactAtLeast
+	}
+	host, port, err := net.SplitHostPort(cfg.Listen)
+	if err != nil {
+		return "", fmt.Errorf("listen address %q is not host:port; use for instance %s", cfg.Listen, DefaultBrokerListen)
+	}
+	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n > 65535 {
+		return "", fmt.Errorf("listen address %q has no port between 0 and 65535; use for instance %s", cfg.Listen, DefaultBrokerListen)
+	}
+	ip := net.ParseIP(host)
+	local := host == "localhost" || ip != nil && ip.IsLoopback()
+	if !local && !cfg.AllowRemote {
+		return "", fmt.Errorf("listen address %s can be reached from other machines, and the embedded broker has neither login nor encryption; "+
+			"listen on 127.0.0.1, or allow it with PENSTOCK_BROKER_ALLOW_REMOTE=true where only trusted machines get through", cfg.Listen)
+	}
+	if cfg.AdvertisedHost != "" {
+		return cfg.AdvertisedHost, nil
+	}
+	if host == "" || ip != nil && ip.IsUnspecified() {
+		return "", fmt.Errorf("listen address %s is all interfaces, which clients cannot connect to; set PENSTOCK_BROKER_ADVERTISED_HOST to the name or address they use", cfg.Listen)
+	}
+	return host, nil
+}
+
+func (b *Broker) start(ctx context.Context, advertised string) error {
+	ln, err := net.Listen("tcp", b.cfg.Listen)
+	if err != nil {
+		return fmt.Errorf("listen on %s: %w; is a Kafka running there? Stop it, or set PENSTOCK_BROKER_LISTEN to another port", b.cfg.Listen, unwrapNet(err))
+	}
+	_, port, err := net.SplitHostPort(ln.Addr().String())
+	if err != nil {
+		return errors.Join(err, ln.Close())
+	}
+	b.addr = net.JoinHostPort(advertised, port)
+	id, err := newClusterID()
+	if err != nil {
+		return errors.Join(err, ln.Close())
+	}
+	b.cluster, err = kfake.NewCluster(
+		kfake.NumBrokers(1),
+		kfake.ClusterID(id), // of a new directory; later it is read from there
+		kfake.DataDir(filepath.Join(b.cfg.DataDir, dirBroker)),
+		kfake.SyncWrites(),
+		kfake.AllowAutoTopicCreation(),
+		kfake.DefaultNumPartitions(1),
+		kfake.WithLogger(brokerLogger{b.log}),
+		kfake.ListenFn(func(string, string) (net.Listener, error) {
+			return &listener{Listener: ln, advertised: address(b.addr)}, nil
+		}),
+		kfake.BrokerConfigs(map[string]string{
+			"message.max.bytes":          strconv.Itoa(maxMessageBytes),
+			"log.segment.bytes":          strconv.Itoa(segmentBytes),
+			"offsets.retention.minutes":  strconv.Itoa(groupRetentionMinutes),
+			"default.replication.factor": "1",
+		}),
+	)
+	if err != nil {
+		return errors.Join(fmt.Errorf("open %s: %w", b.cfg.DataDir, err), ln.Close())
+	}
+	return nil
+}
+
+// Addr returns the address that clients connect to, as host:port.
+func (b *Broker) Addr() string { return b.addr }
+
+// Close stops the broker: it writes what a fast start needs and lets go of
+// the directory. Nothing that was acknowledged depends on it. Clients see
+// their connections closed. Close returns early if ctx is done; it may be
+// called more than once.
+func (b *Broker) Close(ctx context.Context) error {
+	b.closing.Do(func() {
+		go func() {
+			defer close(b.done)
+			b.cluster.Close()
+			b.err = b.lock.release()
+		}()
+	})
+	select {
+	case <-b.done:
+		return b.err
+	case <-ctx.Done():
+		return fmt.Errorf("close embedded broker: %w", ctx.Err())
+	}
+}
+
+// newClusterID returns an id in the form that Kafka gives to clusters.
+func newClusterID() (string, error) {
+	var raw [embeddedClusterIDByteSize]byte
+	if _, err := rand.Read(raw[:]); err != nil {
+		return "", fmt.Errorf("make cluster id: %w", err)
+	}
+	return base64.RawURLEncoding.EncodeToString(raw[:]), nil
+}
+
+// unwrapNet takes the address that the caller names off an error of net.
+func unwrapNet(err error) error {
+	if op, ok := errors.AsType[*net.OpError](err); ok {
+		err = op.Err
+	}
+	if sys, ok := errors.AsType[*os.SyscallError](err); ok {
+		err = sys.Err
+	}
+	return err
+}
+
+// brokerLogger gives the fake's log to slog.
+type brokerLogger struct{ log *slog.Logger }
+
+// Logf implements kfake.Logger.
+func (l brokerLogger) Logf(level kfake.LogLevel, format string, args ...any) {
+	to := slog.LevelDebug
+	switch level {
+	case kfake.LogLevelError:
+		to = slog.LevelError
+	case kfake.LogLevelWarn:
+		to = slog.LevelWarn
+	case kfake.LogLevelInfo, kfake.LogLevelDebug, kfake.LogLevelNone:
+	}
+	if l.log.Enabled(context.Background(), to) {
+		l.log.Log(context.Background(), to, "embedded broker: "+fmt.Sprintf(format, args...))
+	}
+}
