@@ -1,0 +1,81 @@
+# Everything a developer runs. `make help` lists it.
+#
+# On a new machine only Go (1.21 or newer: it fetches the release that go.mod
+# names), git and make have to be there; .ci/setup installs or names the rest.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+LDFLAGS := -s -w -X main.version=$(VERSION)
+CACHE   := $(CURDIR)/.cache
+# Where .ci/setup puts a Go of its own, and where Go's own installer does.
+export PATH := $(CACHE)/go/bin:$(PATH):/usr/local/go/bin
+
+GOLANGCI_VERSION := v2.15.0
+GOLANGCI := $(CACHE)/bin/golangci-lint-$(GOLANGCI_VERSION)
+VULN_VERSION := v1.9.0
+
+# Packages tested at a time.
+TEST_PARALLEL ?= 2
+TEST_TIMEOUT  ?= 25m
+PKG ?= ./...
+
+.PHONY: help
+help: ## list what can be made
+	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## a static bin/penstock
+	@.ci/setup go
+	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/penstock ./cmd/penstock
+
+.PHONY: test
+test: ## all tests with the race detector, on real servers that it starts and stops
+	@.ci/setup go cgo
+	TEST_PARALLEL=$(TEST_PARALLEL) TEST_TIMEOUT=$(TEST_TIMEOUT) .ci/test $(PKG)
+
+.PHONY: lint
+lint: $(GOLANGCI) ## golangci-lint on all packages, or on PKG=./kafka/...
+	GOLANGCI_LINT_CACHE=$(CACHE)/golangci-lint $(GOLANGCI) run $(PKG)
+
+.PHONY: fmt
+fmt: $(GOLANGCI) ## format the code as lint wants it
+	GOLANGCI_LINT_CACHE=$(CACHE)/golangci-lint $(GOLANGCI) fmt $(PKG)
+
+$(GOLANGCI):
+	@.ci/setup go
+	@mkdir -p $(CACHE)/tmp
+	GOBIN=$(CACHE)/tmp GOFLAGS= CGO_ENABLED=0 go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION)
+	@mkdir -p $(@D) && mv $(CACHE)/tmp/golangci-lint $@
+
+.PHONY: vuln
+vuln: ## known vulnerabilities in what the binary really calls
+	@.ci/setup go
+	go run golang.org/x/vuln/cmd/govulncheck@$(VULN_VERSION) ./cmd/...
+
+.PHONY: generate
+generate: ## the files that are made from the code
+	@.ci/setup go
+	go generate ./...
+
+.PHONY: demo
+demo: ## MySQL to MongoDB and Postgres to Elasticsearch, compared row by row (KEEP=1 leaves it running)
+	@.ci/setup go
+	@go run ./integration/demo
+
+.PHONY: bench
+bench: ## speed, latency and memory beside the raw protocols (ROWS= ROUNDS= CASES=; PEER=1 adds Debezium)
+	@.ci/setup go
+	@go run ./integration/bench
+
+.PHONY: servers
+servers: ## start every server the tests use and print the addresses, until Ctrl-C
+	@.ci/setup go
+	@go run ./integration/servers/cmd/servers up
+
+.PHONY: clean
+clean: ## remove what was built here; downloaded servers stay, see `go run ./integration/servers/cmd/servers clean`
+	rm -rf bin $(CACHE) penstock-data
