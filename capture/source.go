@@ -79,10 +79,11 @@ type Session interface {
 
 // Rows are the rows of one chunk.
 type Rows interface {
-	// Next appends events of OpRead, with Source filled in as for the first
-	// row of a snapshot ("snapshot" is set by package snapshot), until the
-	// batch is full or the chunk ends; done says that it did. It may set done
-	// with or without rows.
+	// Next appends events of OpRead, with "snapshot" in Source set to "true"
+	// (package snapshot replaces it in the first and last rows; events may
+	// share one Source row), until the batch is full or the chunk ends; done
+	// says that it did. It may set done with or without rows. It waits for
+	// rows, but not with a batch that has some.
 	Next(ctx context.Context, b *schema.Batch) (done bool, err error)
 	// Close ends the reading early or after the end; it is always called.
 	Close() error

@@ -63,6 +63,9 @@ type Def struct {
 	// setting yet. Any value but the default is then an error, never silently
 	// ignored.
 	Unsupported string
+	// Hidden says that listings and validation leave the setting out, as Kafka
+	// Connect does with those that only a plugin of a plugin reads.
+	Hidden bool
 	// Ignored, when not empty, says why the setting has no effect here (for
 	// instance the Java heap's), so that it is accepted without a warning.
 	Ignored string

@@ -1,0 +1,238 @@
+package snapshot
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/penstock/penstock/schema"
+)
+
+// The offset's keys. The first three are Debezium's; ours holds the ledger as
+// text, since Kafka Connect allows only primitive values in an offset.
+const (
+	keySnapshot   = "snapshot"
+	keyCompleted  = "snapshot_completed"
+	keyLastRecord = "last_snapshot_record"
+	keyLedger     = "penstock_snapshot"
+)
+
+// ledger says which chunks of which tables are copied.
+type ledger struct {
+	Tables map[string]*tableLedger `json:"tables"`
+}
+
+type tableLedger struct {
+	// Done says that the whole table is copied; the rest is dropped then.
+	Done bool `json:"done,omitempty"`
+	// Bounds are the table's, as they were when its copying began.
+	Bounds []string `json:"bounds,omitempty"`
+	// Chunks are the places of the copied chunks, as ranges: "0-3,7".
+	Chunks string `json:"chunks,omitempty"`
+
+	chunks []bool
+}
+
+func newLedger() *ledger { return &ledger{Tables: map[string]*tableLedger{}} }
+
+// begin adds a table; if it is there already, its bounds and copied chunks
+// stay as they are.
+func (l *ledger) begin(table string, bounds []string) *tableLedger {
+	t, ok := l.Tables[table]
+	if !ok {
+		t = &tableLedger{Bounds: bounds}
+		l.Tables[table] = t
+	}
+	if t.chunks == nil {
+		t.chunks = make([]bool, len(t.Bounds)+1)
+	}
+	return t
+}
+
+// complete marks one chunk and reports whether it was the table's last.
+func (t *tableLedger) complete(chunk int) bool {
+	t.chunks[chunk] = true
+	if slices.Contains(t.chunks, false) {
+		return false
+	}
+	t.Done, t.Bounds = true, nil
+	return true
+}
+
+func (l *ledger) text() string {
+	for _, t := range l.Tables {
+		t.Chunks = ""
+		if !t.Done {
+			t.Chunks = formatRanges(t.chunks)
+		}
+	}
+	text, err := json.Marshal(l)
+	if err != nil {
+		panic("snapshot: a ledger of texts does not marshal: " + err.Error())
+	}
+	return string(text)
+}
+
+func parseLedger(text string) (*ledger, error) {
+	l := newLedger()
+	if err := json.Unmarshal([]byte(text), l); err != nil {
+		return nil, fmt.Errorf("offset's %s: %w", keyLedger, err)
+	}
+	for name, t := range l.Tables {
+		if t == nil {
+			return nil, fmt.Errorf("offset's %s: table %s is null", keyLedger, name)
+		}
+		t.chunks = make([]bool, len(t.Bounds)+1)
+		if err := parseRanges(t.Chunks, t.chunks); err != nil {
+			return nil, fmt.Errorf("offset's %s: table %s: %w", keyLedger, name, err)
+		}
+	}
+	return l, nil
+}
+
+func formatRanges(set []bool) string {
+	var b strings.Builder
+	for i := 0; i < len(set); i++ {
+		if !set[i] {
+			continue
+		}
+		from := i
+		for i+1 < len(set) && set[i+1] {
+			i++
+		}
+		if b.Len() > 0 {
+			b.WriteByte(',')
+		}
+		b.WriteString(strconv.Itoa(from))
+		if i > from {
+			b.WriteString("-" + strconv.Itoa(i))
+		}
+	}
+	return b.String()
+}
+
+func parseRanges(text string, set []bool) error {
+	if text == "" {
+		return nil
+	}
+	for part := range strings.SplitSeq(text, ",") {
+		first, last, isRange := strings.Cut(part, "-")
+		if !isRange {
+			last = first
+		}
+		from, err := strconv.Atoi(first)
+		if err != nil {
+			return fmt.Errorf("chunks %q: %w", text, err)
+		}
+		to, err := strconv.Atoi(last)
+		if err != nil {
+			return fmt.Errorf("chunks %q: %w", text, err)
+		}
+		if from < 0 || to < from || to >= len(set) {
+			return fmt.Errorf("chunks %q: there are only %d", text, len(set))
+		}
+		for i := from; i <= to; i++ {
+			set[i] = true
+		}
+	}
+	return nil
+}
+
+// offset is a Position taken apart.
+type offset struct {
+	// log is the position without any mark of a snapshot.
+	log schema.Position
+	// began says that a snapshot had begun, completed that it had ended.
+	began, completed bool
+	// ledger is nil if the snapshot is not one of ours.
+	ledger *ledger
+}
+
+func parseOffset(p schema.Position) (offset, error) {
+	fields, err := decodeObject(p)
+	if err != nil {
+		return offset{}, fmt.Errorf("the saved offset is not a JSON object: %w", err)
+	}
+	var o offset
+	if _, ok := fields[keySnapshot]; ok {
+		o.began = true
+		// Debezium writes snapshot_completed since 2.x, before that only the
+		// last record's mark.
+		o.completed = string(fields[keyCompleted]) == "true"
+		if _, says := fields[keyCompleted]; !says {
+			o.completed = string(fields[keyLastRecord]) == "true"
+		}
+	}
+	if text, ok := fields[keyLedger]; ok {
+		var s string
+		if err := json.Unmarshal(text, &s); err != nil {
+			return offset{}, fmt.Errorf("offset's %s: %w", keyLedger, err)
+		}
+		if o.ledger, err = parseLedger(s); err != nil {
+			return offset{}, err
+		}
+	}
+	for _, k := range []string{keySnapshot, keyCompleted, keyLastRecord, keyLedger} {
+		delete(fields, k)
+	}
+	o.log = encodeObject(fields)
+	return o, nil
+}
+
+// during returns the position to save while the snapshot goes on.
+func during(log schema.Position, l *ledger) (schema.Position, error) {
+	return mark(log, false, l)
+}
+
+// after returns the position to save when the snapshot is complete.
+func after(log schema.Position) (schema.Position, error) { return mark(log, true, nil) }
+
+func mark(log schema.Position, completed bool, l *ledger) (schema.Position, error) {
+	fields, err := decodeObject(log)
+	if err != nil {
+		return nil, fmt.Errorf("the source's position is not a JSON object: %w", err)
+	}
+	fields[keySnapshot] = json.RawMessage(`"INITIAL"`)
+	fields[keyCompleted] = json.RawMessage(strconv.FormatBool(completed))
+	fields[keyLastRecord] = fields[keyCompleted]
+	if l != nil {
+		text, err := json.Marshal(l.text())
+		if err != nil {
+			return nil, fmt.Errorf("write the ledger: %w", err)
+		}
+		fields[keyLedger] = text
+	}
+	return encodeObject(fields), nil
+}
+
+func decodeObject(p schema.Position) (map[string]json.RawMessage, error) {
+	fields := map[string]json.RawMessage{}
+	if err := json.Unmarshal(p, &fields); err != nil {
+		return nil, err
+	}
+	return fields, nil
+}
+
+// encodeObject writes the fields in the order of their names.
+func encodeObject(fields map[string]json.RawMessage) schema.Position {
+	var b bytes.Buffer
+	b.WriteByte('{')
+	for i, k := range slices.Sorted(maps.Keys(fields)) {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		name, err := json.Marshal(k)
+		if err != nil {
+			panic("snapshot: a string does not marshal: " + err.Error())
+		}
+		b.Write(name)
+		b.WriteByte(':')
+		b.Write(fields[k])
+	}
+	b.WriteByte('}')
+	return b.Bytes()
+}

@@ -1,0 +1,379 @@
+package snapshot
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/penstock/penstock/capture"
+	"github.com/penstock/penstock/schema"
+)
+
+// maxWait is how long Next waits for rows before it returns an empty batch.
+const maxWait = time.Second
+
+// progressEvery is how often Progress is called.
+const progressEvery = 200 * time.Millisecond
+
+// The values of the source block's "snapshot" field. Scanners write
+// markRow; the others are put in here.
+const (
+	markFirst        = "first"
+	markFirstInTable = "first_in_data_collection"
+	markLastInTable  = "last_in_data_collection"
+	markLast         = "last"
+)
+
+// table is one table on its way.
+type table struct {
+	capture.TableScan
+	name   string
+	ledger *tableLedger
+	left   int   // chunks not yet handed over
+	marker int   // place of "snapshot" in the source block, or -1
+	begun  bool  // a row was handed over
+	held   *item // the last rows so far, which may be the table's last
+}
+
+// chunk is one range of a table's key.
+type chunk struct {
+	table        *table
+	n            int
+	lower, upper string
+}
+
+// item is what a session hands over: a batch of one chunk's rows.
+type item struct {
+	b     *schema.Batch
+	table *table
+	// ends are the chunks that are complete with this batch.
+	ends []chunk
+	done bool // the session's word that the chunk ends here
+	of   chunk
+}
+
+// source is the snapshot, then the stream.
+type source struct {
+	db      Database
+	c       Config
+	scanner capture.Scanner
+	view    *capture.View
+	ledger  *ledger
+	started time.Time
+
+	cancel context.CancelFunc
+	wg     sync.WaitGroup
+	chunks chan chunk
+	free   chan *schema.Batch
+	ready  chan *item
+	failed chan error
+
+	open       int // tables not yet complete
+	anyRow     bool
+	lastHeld   *item // the last rows of the last table that became complete
+	deliver    []*item
+	progress   Progress
+	progressAt time.Time
+
+	stream capture.Source // set when the copy is complete
+	idle   bool           // initial_only: nothing follows
+}
+
+func newSource(ctx context.Context, db Database, c Config, scanner capture.Scanner, view *capture.View, l *ledger) *source {
+	// The sessions outlive the call that opens them, so they cannot end with
+	// its context; Close ends them.
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	sessions := len(view.Sessions)
+	s := &source{
+		db: db, c: c, scanner: scanner, view: view, ledger: l, started: time.Now(), cancel: cancel,
+		// A batch is read into by each session, waits in ready, is held for
+		// each table that sessions are at work on, or is with the task.
+		free: make(chan *schema.Batch, 4*sessions+2), ready: make(chan *item, 4*sessions+2),
+		failed: make(chan error, sessions),
+	}
+	for range cap(s.free) {
+		s.free <- &schema.Batch{}
+	}
+	var chunks []chunk
+	for _, scan := range view.Tables {
+		t := &table{TableScan: scan, name: scan.Table.Path(), marker: scan.Table.Source.Index("snapshot")}
+		t.ledger = l.begin(t.name, scan.Bounds)
+		if t.ledger.Done {
+			s.progress.TablesDone++
+			continue
+		}
+		bounds := t.ledger.Bounds // those it was begun with
+		for n := range len(bounds) + 1 {
+			if t.ledger.chunks[n] {
+				continue
+			}
+			ch := chunk{table: t, n: n}
+			if n > 0 {
+				ch.lower = bounds[n-1]
+			}
+			if n < len(bounds) {
+				ch.upper = bounds[n]
+			}
+			chunks = append(chunks, ch)
+			t.left++
+		}
+		s.open++
+		if scan.Rows < 0 || s.progress.Total < 0 {
+			s.progress.Total = -1
+		} else {
+			s.progress.Total += scan.Rows * int64(t.left) / int64(len(bounds)+1)
+		}
+	}
+	s.progress.Tables = len(view.Tables)
+	s.chunks = make(chan chunk, len(chunks))
+	for _, ch := range chunks {
+		s.chunks <- ch
+	}
+	close(s.chunks)
+	for _, session := range view.Sessions {
+		s.wg.Go(func() {
+			if err := s.copyChunks(ctx, session); err != nil {
+				s.failed <- err
+			}
+		})
+	}
+	return s
+}
+
+// copyChunks is one session's goroutine.
+func (s *source) copyChunks(ctx context.Context, session capture.Session) error {
+	for ch := range s.chunks {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err := s.copyChunk(ctx, session, ch); err != nil {
+			return fmt.Errorf("copy chunk %d of table %s: %w", ch.n, ch.table.name, err)
+		}
+	}
+	return nil
+}
+
+func (s *source) copyChunk(ctx context.Context, session capture.Session, ch chunk) (err error) {
+	rows, err := session.Scan(ctx, ch.table.Table, ch.lower, ch.upper)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if cerr := rows.Close(); cerr != nil && err == nil {
+			err = cerr
+		}
+	}()
+	for done := false; !done; {
+		var b *schema.Batch
+		select {
+		case b = <-s.free:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		if done, err = rows.Next(ctx, b); err != nil {
+			return err
+		}
+		select {
+		case s.ready <- &item{b: b, table: ch.table, done: done, of: ch}:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+// Next hands over the rows of the chunks as they come, then what the log has.
+func (s *source) Next(ctx context.Context, b *schema.Batch) error {
+	if s.stream != nil {
+		return s.stream.Next(ctx, b)
+	}
+	if s.idle {
+		return idle{}.Next(ctx, b)
+	}
+	wait := time.NewTimer(maxWait)
+	defer wait.Stop()
+	for len(s.deliver) == 0 && s.open > 0 {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case err := <-s.failed:
+			return err
+		case it := <-s.ready:
+			s.take(it)
+		case <-wait.C:
+			s.report(false)
+			return nil
+		}
+	}
+	if len(s.deliver) > 0 {
+		it := s.deliver[0]
+		s.deliver = s.deliver[1:]
+		return s.hand(it, b)
+	}
+	return s.finish(ctx, b)
+}
+
+// take sorts in what a session has read. The last rows of each table are held
+// back until it is known whether more follow, since the very last one is
+// marked; and an end of a chunk is noted with the rows it comes after, so that
+// the ledger never runs ahead of what was handed over.
+func (s *source) take(it *item) {
+	t := it.table
+	if len(it.b.Events) > 0 {
+		if t.held != nil {
+			s.deliver = append(s.deliver, t.held)
+		}
+		t.held = it
+	}
+	if !it.done {
+		if it != t.held {
+			s.recycle(it.b)
+		}
+		return
+	}
+	t.left--
+	switch {
+	case t.held == nil: // nothing of this table is on its way
+		it.ends = append(it.ends, it.of)
+		s.deliver = append(s.deliver, it)
+	case t.held == it:
+		it.ends = append(it.ends, it.of)
+	default:
+		t.held.ends = append(t.held.ends, it.of)
+		s.recycle(it.b)
+	}
+	if t.left > 0 {
+		return
+	}
+	s.open--
+	if t.held != nil {
+		if s.lastHeld != nil {
+			s.markEnd(s.lastHeld, markLastInTable)
+			s.deliver = append(s.deliver, s.lastHeld)
+		}
+		s.lastHeld, t.held = t.held, nil
+	}
+	if s.open == 0 && s.lastHeld != nil {
+		s.markEnd(s.lastHeld, markLast)
+		s.deliver = append(s.deliver, s.lastHeld)
+		s.lastHeld = nil
+	}
+}
+
+func (s *source) recycle(b *schema.Batch) {
+	b.Reset()
+	s.free <- b // it has room for every batch there is
+}
+
+// setMarker replaces one event's marker, in a copy of its source block: events may
+// share one.
+func setMarker(b *schema.Batch, ev *schema.Event, at int, marker string) {
+	if at < 0 {
+		return
+	}
+	row := b.Row(len(ev.Source))
+	copy(row, ev.Source)
+	row[at] = schema.Text(marker)
+	ev.Source = row
+}
+
+func (s *source) markEnd(it *item, marker string) {
+	setMarker(it.b, &it.b.Events[len(it.b.Events)-1], it.table.marker, marker)
+}
+
+// hand swaps the item's batch with the caller's.
+func (s *source) hand(it *item, b *schema.Batch) error {
+	t := it.table
+	if len(it.b.Events) > 0 {
+		first := &it.b.Events[0]
+		switch {
+		case !s.anyRow:
+			setMarker(it.b, first, t.marker, markFirst)
+		case !t.begun:
+			setMarker(it.b, first, t.marker, markFirstInTable)
+		}
+		s.anyRow, t.begun = true, true
+	}
+	for _, ch := range it.ends {
+		if ch.table.ledger.complete(ch.n) {
+			s.progress.TablesDone++
+			s.c.Logger.Info("table copied", "connector", s.c.Name, "table", ch.table.name)
+		}
+	}
+	s.progress.Rows += int64(len(it.b.Events))
+	if len(it.ends) > 0 {
+		end, err := during(s.view.Position, s.ledger)
+		if err != nil {
+			return err
+		}
+		it.b.End = end
+	}
+	maxEvents, maxBytes := b.MaxEvents, b.MaxBytes
+	*b, *it.b = *it.b, *b
+	b.MaxEvents, b.MaxBytes = maxEvents, maxBytes
+	s.recycle(it.b)
+	s.report(false)
+	return nil
+}
+
+// finish ends the copy: its position is marked complete, and the log is
+// opened where the view was fixed.
+func (s *source) finish(ctx context.Context, b *schema.Batch) error {
+	if err := s.closeScanner(ctx); err != nil {
+		return fmt.Errorf("end the snapshot: %w", err)
+	}
+	end, err := after(s.view.Position)
+	if err != nil {
+		return err
+	}
+	if s.c.Mode == InitialOnly {
+		s.idle = true
+	} else if s.stream, err = openStream(ctx, s.db, s.view.Position); err != nil {
+		return err
+	}
+	b.End = end
+	s.report(true)
+	s.c.Logger.Info("snapshot complete", "connector", s.c.Name, "tables", s.progress.Tables, "rows", s.progress.Rows, "took", s.progress.Elapsed)
+	return nil
+}
+
+func (s *source) report(done bool) {
+	now := time.Now()
+	s.progress.Elapsed, s.progress.Done = now.Sub(s.started), done
+	if s.c.Progress == nil || !done && now.Sub(s.progressAt) < progressEvery {
+		return
+	}
+	s.progressAt = now
+	s.c.Progress(s.progress)
+}
+
+// Confirm passes on what the stream is to forget. During the copy there is
+// nothing: the database keeps the log from the view's position on.
+func (s *source) Confirm(ctx context.Context, p schema.Position) error {
+	if s.stream == nil {
+		return nil
+	}
+	o, err := parseOffset(p)
+	if err != nil {
+		return err
+	}
+	return s.stream.Confirm(ctx, o.log)
+}
+
+func (s *source) closeScanner(ctx context.Context) error {
+	s.cancel()
+	s.wg.Wait()
+	return s.scanner.Close(ctx)
+}
+
+// Close ends the sessions or the stream.
+func (s *source) Close(ctx context.Context) error {
+	if s.stream != nil {
+		return s.stream.Close(ctx)
+	}
+	if s.idle {
+		return nil
+	}
+	return s.closeScanner(ctx)
+}
