@@ -2,8 +2,9 @@
 // and makes the two look like one [capture.Source], so that the capture task
 // cannot tell a snapshot from a stream.
 //
-// The position in the log is fixed before the first row is read; after the
-// copy, the stream goes on from exactly there. Tables are cut into chunks by
+// The position in the log is fixed before the first row is read, and durable
+// before the first row is handed over; after the copy, the stream goes on from
+// exactly there. Tables are cut into chunks by
 // ranges of their key, which several sessions read side by side from one
 // consistent view.
 //

@@ -126,7 +126,20 @@ func openStream(ctx context.Context, db Database, p schema.Position) (capture.So
 	if err != nil {
 		return nil, fmt.Errorf("open the log at %s: %w", p, err)
 	}
-	return src, nil
+	return stream{src}, nil
+}
+
+// stream is a log that is confirmed without the marks of a snapshot, which
+// saved positions may have.
+type stream struct{ capture.Source }
+
+// Confirm passes on the position in the log.
+func (s stream) Confirm(ctx context.Context, p schema.Position) error {
+	o, err := parseOffset(p)
+	if err != nil {
+		return err
+	}
+	return s.Source.Confirm(ctx, o.log)
 }
 
 func (c Config) sessions() int {
@@ -149,7 +162,7 @@ func begin(ctx context.Context, db Database, c Config, from schema.Position, l *
 		return nil, fmt.Errorf("begin the snapshot: %w", err)
 	}
 	c.Logger.Info("snapshot begins", "connector", c.Name, "tables", len(view.Tables), "sessions", len(view.Sessions), "position", string(view.Position))
-	return newSource(ctx, db, c, scanner, view, l), nil
+	return newSource(ctx, db, c, scanner, view, l, from != nil), nil
 }
 
 // idle is the source of a connector that has nothing left to do.

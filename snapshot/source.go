@@ -10,6 +10,10 @@ import (
 	"github.com/penstock/penstock/schema"
 )
 
+// beginWait is how long Next waits for the beginning to be saved before it
+// returns, so that it can be told.
+const beginWait = 5 * time.Millisecond
+
 // maxWait is how long Next waits for rows before it returns an empty batch.
 const maxWait = time.Second
 
@@ -69,6 +73,12 @@ type source struct {
 	ready  chan *item
 	failed chan error
 
+	// saved says that the position is durable. No row is handed over before:
+	// were it lost with rows already published, the next attempt would begin
+	// at a later position and never learn that one of them was deleted in
+	// between.
+	saved, told bool
+
 	open       int // tables not yet complete
 	anyRow     bool
 	lastHeld   *item // the last rows of the last table that became complete
@@ -80,13 +90,15 @@ type source struct {
 	idle   bool           // initial_only: nothing follows
 }
 
-func newSource(ctx context.Context, db Database, c Config, scanner capture.Scanner, view *capture.View, l *ledger) *source {
+// newSource starts the sessions; resumed says that the view's position was
+// saved before.
+func newSource(ctx context.Context, db Database, c Config, scanner capture.Scanner, view *capture.View, l *ledger, resumed bool) *source {
 	// The sessions outlive the call that opens them, so they cannot end with
 	// its context; Close ends them.
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	sessions := len(view.Sessions)
 	s := &source{
-		db: db, c: c, scanner: scanner, view: view, ledger: l, started: time.Now(), cancel: cancel,
+		db: db, c: c, scanner: scanner, view: view, ledger: l, started: time.Now(), cancel: cancel, saved: resumed,
 		// A batch is read into by each session, waits in ready, is held for
 		// each table that sessions are at work on, or is with the task.
 		free: make(chan *schema.Batch, 4*sessions+2), ready: make(chan *item, 4*sessions+2),
@@ -191,6 +203,9 @@ func (s *source) Next(ctx context.Context, b *schema.Batch) error {
 	if s.idle {
 		return idle{}.Next(ctx, b)
 	}
+	if !s.saved {
+		return s.begin(ctx, b)
+	}
 	wait := time.NewTimer(maxWait)
 	defer wait.Stop()
 	for len(s.deliver) == 0 && s.open > 0 {
@@ -212,6 +227,23 @@ func (s *source) Next(ctx context.Context, b *schema.Batch) error {
 		return s.hand(it, b)
 	}
 	return s.finish(ctx, b)
+}
+
+// begin hands over the position alone, until it is confirmed to be durable.
+func (s *source) begin(ctx context.Context, b *schema.Batch) (err error) {
+	if !s.told {
+		s.told = true
+		b.End, err = during(s.view.Position, s.ledger)
+		return err
+	}
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case err := <-s.failed:
+		return err
+	case <-time.After(beginWait):
+		return nil
+	}
 }
 
 // take sorts in what a session has read. The last rows of each table are held
@@ -351,14 +383,13 @@ func (s *source) report(done bool) {
 // Confirm passes on what the stream is to forget. During the copy there is
 // nothing: the database keeps the log from the view's position on.
 func (s *source) Confirm(ctx context.Context, p schema.Position) error {
+	if s.told {
+		s.saved = true
+	}
 	if s.stream == nil {
 		return nil
 	}
-	o, err := parseOffset(p)
-	if err != nil {
-		return err
-	}
-	return s.stream.Confirm(ctx, o.log)
+	return s.stream.Confirm(ctx, p)
 }
 
 func (s *source) closeScanner(ctx context.Context) error {
