@@ -1,0 +1,160 @@
+package sinks
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/penstock/penstock/kafka"
+	"github.com/penstock/penstock/schema"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// Names of the headers that say where and why a record failed, as Kafka
+// Connect writes them, in its order.
+const (
+	headerTopic      = "__connect.errors.topic"
+	headerPartition  = "__connect.errors.partition"
+	headerOffset     = "__connect.errors.offset"
+	headerConnector  = "__connect.errors.connector.name"
+	headerTask       = "__connect.errors.task.id"
+	headerStage      = "__connect.errors.stage"
+	headerClass      = "__connect.errors.class.name"
+	headerException  = "__connect.errors.exception.class.name"
+	headerMessage    = "__connect.errors.exception.message"
+	headerStackTrace = "__connect.errors.exception.stacktrace"
+)
+
+const (
+	// dlqRecordBytes is the most that a record of the dead letter queue may
+	// have: what Kafka takes at most in one request (socket.request.max.bytes).
+	// A record is often there just because it is large, and wherever it was
+	// read from it has been taken once.
+	dlqRecordBytes = 100 << 20
+	// dlqGroupBytes is how much is sent at once. It stays below a broker's
+	// default limit of a batch, so that a record that is small enough by
+	// itself is not refused for its company.
+	dlqGroupBytes = 512 << 10
+)
+
+// deadLetters writes failed records to the dead letter queue.
+type deadLetters struct {
+	client *kgo.Client
+	*run
+}
+
+// openDeadLetters makes the topic if it is missing.
+func (r *run) openDeadLetters(ctx context.Context) (*deadLetters, error) {
+	topic := r.Errors.DLQ
+	cl, err := r.Producer(
+		ctx,
+		kgo.ClientID(fmt.Sprintf("connector-dlq-producer-%s-%d", r.Connector, r.ID)),
+		kgo.ProducerBatchMaxBytes(dlqRecordBytes),
+		kgo.MaxBufferedBytes(2*dlqRecordBytes),
+	)
+	if err != nil {
+		return nil, fmt.Errorf("make the producer of the dead letter queue: %w", err)
+	}
+	spec := kafka.DeadLetterTopic(topic, r.Errors.DLQReplication)
+	spec.Configs = map[string]string{"max.message.bytes": strconv.Itoa(dlqRecordBytes)}
+	if _, err := kafka.EnsureTopics(ctx, cl, spec); err != nil {
+		cl.Close()
+		err = fmt.Errorf("Could not initialize dead letter queue with topic=%s: %w", topic, err) //nolint:revive,staticcheck // Kafka Connect's sentence
+		var passing interface{ Retriable() bool }
+		if errors.As(err, &passing) && !passing.Retriable() {
+			err = Permanent(err)
+		}
+		return nil, err
+	}
+	return &deadLetters{client: cl, run: r}, nil
+}
+
+func (d *deadLetters) close() { d.client.Close() }
+
+// write writes failed records in order and returns when the topic has all of
+// them. Those that it has are settled also if it returns an error.
+func (d *deadLetters) write(ctx context.Context, failures []*failure) error {
+	for len(failures) > 0 {
+		var records []*kgo.Record
+		size := 0
+		for _, f := range failures {
+			k := d.record(f)
+			n := len(k.Key) + len(k.Value)
+			for _, h := range k.Headers {
+				n += len(h.Key) + len(h.Value)
+			}
+			if size += n; len(records) > 0 && size > dlqGroupBytes {
+				break
+			}
+			records = append(records, k)
+		}
+		d.Stats.DLQRequests.Add(int64(len(records)))
+		var failed error
+		for _, res := range d.client.ProduceSync(ctx, records...) {
+			f := failures[slices.Index(records, res.Record)] // they come in any order
+			if res.Err == nil {
+				f.settled = true
+				d.Stats.DeadLettered.Add(1)
+				continue
+			}
+			d.Stats.DLQFailures.Add(1)
+			if failed == nil {
+				failed = d.problem(f, res.Err)
+			}
+		}
+		if failed != nil {
+			return failed
+		}
+		failures = failures[len(records):]
+	}
+	return nil
+}
+
+func (d *deadLetters) problem(f *failure, err error) error {
+	if errors.Is(err, context.Canceled) {
+		return err
+	}
+	hint := ""
+	if errors.Is(err, kerr.MessageTooLarge) {
+		hint = fmt.Sprintf("; raise max.message.bytes of the topic %s", d.Errors.DLQ)
+	}
+	return Permanent(fmt.Errorf("write the record at topic %s, partition %d, offset %d, which failed with %q, to the dead letter queue %s: %w%s",
+		f.record.Topic, f.record.Partition, f.record.Offset, f.err, d.Errors.DLQ, err, hint))
+}
+
+// record makes the dead letter: the record as it was, and headers after its
+// own. The partition is left to the key's hash.
+func (d *deadLetters) record(f *failure) *kgo.Record {
+	r := &f.record
+	k := &kgo.Record{Topic: d.Errors.DLQ, Key: r.RawKey, Value: r.RawValue, Timestamp: time.UnixMilli(r.TimestampMillis)}
+	for _, h := range r.RawHeaders {
+		k.Headers = append(k.Headers, kgo.RecordHeader{Key: h.Key, Value: h.Value})
+	}
+	if d.Errors.DLQHeaders {
+		k.Headers = appendContext(k.Headers, r, d.Connector, d.ID, f)
+	}
+	return k
+}
+
+func appendContext(dst []kgo.RecordHeader, r *schema.Record, connector string, task int, f *failure) []kgo.RecordHeader {
+	class, message := exception(f.stage, f.err)
+	for _, h := range [...][2]string{
+		{headerTopic, r.Topic},
+		{headerPartition, strconv.Itoa(int(r.Partition))},
+		{headerOffset, strconv.FormatInt(r.Offset, 10)},
+		{headerConnector, connector},
+		{headerTask, strconv.Itoa(task)},
+		{headerStage, f.stage},
+		{headerClass, f.class},
+		{headerException, class},
+		{headerMessage, message},
+		{headerStackTrace, stackTrace(f.stage, f.err)},
+	} {
+		dst = append(dst, kgo.RecordHeader{Key: h[0], Value: []byte(h[1])})
+	}
+	return dst
+}

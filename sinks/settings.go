@@ -1,0 +1,134 @@
+package sinks
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/penstock/penstock/settings"
+)
+
+const (
+	groupCommon = "Common"
+	groupErrors = "Error Handling"
+)
+
+// Definitions returns the settings that every sink has beside its own: where
+// to read, and what to do with records that fail.
+func Definitions() []settings.Def {
+	return []settings.Def{
+		{Key: "topics", Type: settings.List, Importance: settings.High, Group: groupCommon, Width: "LONG", DisplayName: "Topics",
+			Doc: "Topics to read, separated by commas. Either this or topics.regex."},
+		{Key: "topics.regex", Type: settings.String, Importance: settings.High, Group: groupCommon, Width: "LONG", DisplayName: "Topics regex", Check: checkRegex,
+			Doc: "Regular expression that the whole name of a topic has to match for the topic to be read; topics made later are found too. Either this or topics."},
+		{Key: "errors.retry.timeout", Type: settings.Long, Default: "0", Importance: settings.Medium, Group: groupErrors, Width: "MEDIUM", DisplayName: "Retry Timeout for Errors",
+			Doc: "For how many milliseconds one record that fails for a passing reason is tried again; -1 means without end, 0 not at all. A destination that is down is waited for without end."},
+		{Key: "errors.retry.delay.max.ms", Type: settings.Long, Default: "60000", Importance: settings.Medium, Group: groupErrors, Width: "MEDIUM", DisplayName: "Maximum Delay Between Retries for Errors",
+			Doc: "Most milliseconds between two tries of a record."},
+		{Key: "errors.tolerance", Type: settings.String, Default: "none", OneOf: []string{"none", "all"}, Importance: settings.Medium, Group: groupErrors, Width: "SHORT", DisplayName: "Error Tolerance",
+			Doc: "What a record that fails for good does: none ends the task at once, all puts the record into the dead letter queue, if there is one, and goes on."},
+		{Key: "errors.log.enable", Type: settings.Boolean, Default: "false", Importance: settings.Medium, Group: groupErrors, Width: "SHORT", DisplayName: "Log Errors",
+			Doc: "Whether each tolerated failure is logged."},
+		{Key: "errors.log.include.messages", Type: settings.Boolean, Default: "false", Importance: settings.Medium, Group: groupErrors, Width: "SHORT", DisplayName: "Log Error Details",
+			Doc: "Whether those log entries name the record's topic, partition, offset and timestamp. Keys and values are never logged."},
+		{Key: "errors.deadletterqueue.topic.name", Type: settings.String, Importance: settings.Medium, Group: groupErrors, Width: "MEDIUM", DisplayName: "Dead Letter Queue Topic Name",
+			Doc: "Topic for records that fail for good under errors.tolerance=all. It is made if missing. Empty means none."},
+		{Key: "errors.deadletterqueue.topic.replication.factor", Type: settings.Short, Default: "3", Importance: settings.Medium, Group: groupErrors, Width: "MEDIUM", DisplayName: "Dead Letter Queue Topic Replication Factor",
+			Doc: "Replication factor of that topic when it is made."},
+		{Key: "errors.deadletterqueue.context.headers.enable", Type: settings.Boolean, Default: "false", Importance: settings.Medium, Group: groupErrors, Width: "MEDIUM", DisplayName: "Enable Error Context Headers",
+			Doc: "Whether records in the dead letter queue get headers (__connect.errors.*) that say where and why they failed."},
+	}
+}
+
+func checkRegex(text string) error {
+	if _, err := regexp.Compile(text); err != nil {
+		return fmt.Errorf("Invalid regex: %w", err) //nolint:revive,staticcheck // Kafka's words
+	}
+	return nil
+}
+
+// Validate checks what one of the settings of Definitions alone cannot tell.
+func Validate(v settings.Values) settings.Problems {
+	var problems settings.Problems
+	report := func(message string, keys ...string) {
+		for _, key := range keys {
+			problems = append(problems, settings.Problem{Key: key, Message: message})
+		}
+	}
+	topics, regex := v.List("topics"), strings.TrimSpace(v.String("topics.regex"))
+	// Kafka Connect reports these two at both settings.
+	switch {
+	case len(topics) == 0 && regex == "":
+		report("Must configure one of topics or topics.regex", "topics", "topics.regex")
+	case len(topics) > 0 && regex != "":
+		report("topics and topics.regex are mutually exclusive options, but both are set.", "topics", "topics.regex")
+	}
+	dlq := strings.TrimSpace(v.String("errors.deadletterqueue.topic.name"))
+	if dlq == "" {
+		return problems
+	}
+	if slices.Contains(topics, dlq) {
+		report(fmt.Sprintf("The DLQ topic '%s' may not be included in the list of topics ('topics=[%s]') consumed by the connector", dlq, strings.Join(topics, ", ")), "topics")
+	}
+	if regex != "" {
+		if re, err := wholeName(regex); err == nil && re.MatchString(dlq) {
+			report(fmt.Sprintf("The DLQ topic '%s' may not be included in the regex matching topics ('topics.regex=%s') consumed by the connector", dlq, regex), "topics.regex")
+		}
+	}
+	return problems
+}
+
+// wholeName compiles a pattern so that it has to match a whole name, as Java's
+// matches does.
+func wholeName(pattern string) (*regexp.Regexp, error) {
+	return regexp.Compile("^(?:" + pattern + ")$")
+}
+
+// Errors say what becomes of records that fail.
+type Errors struct {
+	// TolerateAll is errors.tolerance=all.
+	TolerateAll bool
+	// RetryTimeout bounds the retries of one record; negative means no bound.
+	RetryTimeout time.Duration
+	// RetryDelayMax is the most between two of them.
+	RetryDelayMax time.Duration
+	// Log and LogMessages are errors.log.enable and .include.messages.
+	Log, LogMessages bool
+	// DLQ is the dead letter queue's topic; empty for none.
+	DLQ string
+	// DLQReplication is the topic's replication factor if it has to be made.
+	DLQReplication int16
+	// DLQHeaders asks for the context headers.
+	DLQHeaders bool
+}
+
+// ParseErrors reads the errors settings of Definitions.
+func ParseErrors(v settings.Values) Errors {
+	return Errors{
+		TolerateAll:    v.String("errors.tolerance") == "all",
+		RetryTimeout:   v.Millis("errors.retry.timeout"),
+		RetryDelayMax:  v.Millis("errors.retry.delay.max.ms"),
+		Log:            v.Bool("errors.log.enable"),
+		LogMessages:    v.Bool("errors.log.include.messages"),
+		DLQ:            strings.TrimSpace(v.String("errors.deadletterqueue.topic.name")),
+		DLQReplication: int16(v.Int("errors.deadletterqueue.topic.replication.factor")),
+		DLQHeaders:     v.Bool("errors.deadletterqueue.context.headers.enable"),
+	}
+}
+
+// ConsumerDefaults returns the consumer's settings that differ from Kafka's
+// defaults; consumer.override.* goes over them.
+//
+// The fetch sizes bound memory: a client holds up to one fetch for each broker
+// beside the batches that are being decoded and written. max.poll.records is
+// the size of a batch: destinations take some thousand records at once much
+// better than Kafka's 500.
+func ConsumerDefaults() map[string]string {
+	return map[string]string{
+		"auto.offset.reset": "earliest",
+		"fetch.max.bytes":   "8388608",
+		"max.poll.records":  "2000",
+	}
+}
