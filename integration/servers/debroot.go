@@ -209,14 +209,19 @@ func mirrorIn(sources string) string {
 	return ""
 }
 
-const multiarch = "usr/lib/x86_64-linux-gnu"
-
 // debLoader is the command line that runs a program of a tree by the tree's
 // own loader; the program's path comes after it. A program that such a program
 // starts itself would get the host's loader, so it must not start any.
+// Releases before Debian 13 have the C library in /lib, later ones in /usr/lib.
 func debLoader(tree string) []string {
-	lib := filepath.Join(tree, multiarch)
-	return []string{filepath.Join(lib, "ld-linux-x86-64.so.2"), "--library-path", lib}
+	lib, usr := filepath.Join(tree, "lib/x86_64-linux-gnu"), filepath.Join(tree, "usr/lib/x86_64-linux-gnu")
+	const loader = "ld-linux-x86-64.so.2"
+	for _, dir := range []string{lib, usr} {
+		if path := filepath.Join(dir, loader); exists(path) {
+			return []string{path, "--library-path", usr + ":" + lib}
+		}
+	}
+	return []string{filepath.Join(usr, loader), "--library-path", usr} // not there: to start it will fail and say so
 }
 
 // missingLibraries asks the loader what a program of a tree lacks.

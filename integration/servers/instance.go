@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -36,10 +37,14 @@ type recipe interface {
 // recipes is the one list of what can be started.
 func recipes() map[kind]recipe {
 	return map[kind]recipe{
-		kindPostgres: postgresRecipe{},
-		kindMySQL:    mysqlRecipe{},
-		kindMongo:    mongoRecipe{},
-		kindKafka:    kafkaRecipe{},
+		kindPostgres:      postgresRecipe{},
+		kindMySQL:         mysqlRecipe{},
+		kindMariaDB:       mariadbRecipe{},
+		kindMongo:         mongoRecipe{},
+		kindKafka:         kafkaRecipe{},
+		kindElasticsearch: elasticsearchRecipe{},
+		kindRegistry:      registryRecipe{},
+		kindRedis:         redisRecipe{},
 	}
 }
 
@@ -253,10 +258,11 @@ func copyTemplate(ctx context.Context, template, dst string) error {
 }
 
 // runAs runs a server's own tool (initdb and the like) as the servers' user.
-func (n *node) runAs(ctx context.Context, argv []string, env ...string) error {
+func (n *node) runAs(ctx context.Context, stdin string, argv []string) error {
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
 	cmd.Dir = n.dir
-	cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + n.dir, "TZ=UTC", "LANG=C.UTF-8"}, env...)
+	cmd.Env = environ(n.dir)
+	cmd.Stdin = strings.NewReader(stdin)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: n.inst.place.as}
 	return run(cmd)
 }

@@ -76,11 +76,6 @@ func verifyAll(dir, sums string) error {
 	return nil
 }
 
-// java makes sure that the host has a Java runtime, 17 or later.
-func (st *store) java(ctx context.Context) error {
-	return st.host(ctx, "java", "openjdk-17-jre-headless")
-}
-
 const kafkaLogging = `status=error
 appender.out.type=Console
 appender.out.name=out
@@ -100,7 +95,7 @@ func (r kafkaRecipe) prepare(ctx context.Context, n *node) error {
 		if err := n.inst.place.write(conf, r.config(n, filepath.Join(dir, "data"), nil)); err != nil {
 			return err
 		}
-		return n.runAs(ctx, r.java(n, "-Xmx128m", "kafka.tools.StorageTool", "format",
+		return n.runAs(ctx, "", r.java(n, "-Xmx128m", "kafka.tools.StorageTool", "format",
 			"-t", "cGVuc3RvY2stdGVzdHMtMQ", "-c", conf))
 	})
 	if err != nil {
@@ -144,16 +139,6 @@ func (kafkaRecipe) java(n *node, heap string, args ...string) []string {
 		javaCommand(), heap, "-Dlog4j2.configurationFile=" + filepath.Join(n.dir, "log4j2.properties"),
 		"-cp", filepath.Join(n.inst.tree.dir, "*"),
 	}, args...)
-}
-
-// javaCommand is the host's java by its full path, because servers get an
-// environment of their own.
-func javaCommand() string {
-	path, err := exec.LookPath("java")
-	if err != nil {
-		return "/usr/bin/java" // install has checked; the start will say it is gone
-	}
-	return path
 }
 
 func (r kafkaRecipe) program(n *node) program {

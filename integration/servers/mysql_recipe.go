@@ -44,7 +44,7 @@ func (mysqlRecipe) install(ctx context.Context, st *store, _ spec) (tree, error)
 				return err
 			}
 		}
-		return recordVersion(ctx, tmp, mysqld)
+		return recordVersion(ctx, tmp, "Ver", mysqld, "--no-defaults", "--version")
 	})
 	if err != nil {
 		return t, err
@@ -55,15 +55,16 @@ func (mysqlRecipe) install(ctx context.Context, st *store, _ spec) (tree, error)
 
 var versionNumber = regexp.MustCompile(`\d+\.\d+\.\d+[-\w]*`)
 
-// recordVersion asks a program of a tree for its version and notes it there.
-func recordVersion(ctx context.Context, dir, program string) error {
-	argv := append(debLoader(dir), filepath.Join(dir, program), "--no-defaults", "--version")
+// recordVersion asks a program of a tree for its version, which it says after
+// the text that is given, and notes it in the tree.
+func recordVersion(ctx context.Context, dir, after, program string, args ...string) error {
+	argv := append(append(debLoader(dir), filepath.Join(dir, program)), args...)
 	out, err := exec.CommandContext(ctx, argv[0], argv[1:]...).CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("ask %s for its version: %w\n%s", program, err, out)
 	}
 	// The path of the program comes first and may hold digits too.
-	_, text, _ := strings.Cut(string(out), "Ver")
+	_, text, _ := strings.Cut(string(out), after)
 	v := versionNumber.FindString(text)
 	if v == "" {
 		return fmt.Errorf("%s did not say its version: %s", program, out)
@@ -100,7 +101,7 @@ func (r mysqlRecipe) prepare(ctx context.Context, n *node) error {
 		}
 		argv := append(debLoader(n.inst.tree.dir), filepath.Join(n.inst.tree.dir, mysqld),
 			"--defaults-file="+conf, "--initialize-insecure", "--init-file="+init, "--skip-log-bin")
-		if err := n.runAs(ctx, argv); err != nil {
+		if err := n.runAs(ctx, "", argv); err != nil {
 			return err
 		}
 		// It holds the server's identity, which copies must not share.

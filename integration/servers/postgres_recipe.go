@@ -71,7 +71,7 @@ func (postgresRecipe) prepare(ctx context.Context, n *node) error {
 		if err := n.inst.place.write(pw, serverPassword); err != nil {
 			return err
 		}
-		return n.runAs(ctx, []string{
+		return n.runAs(ctx, "", []string{
 			filepath.Join(bin, "initdb"), "-D", filepath.Join(dir, "data"), "-U", serverUser,
 			"--pwfile=" + pw, "-A", "scram-sha-256", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync",
 		})

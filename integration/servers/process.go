@@ -64,6 +64,13 @@ type program struct {
 	dir  string
 }
 
+// environ is the environment of every server and its tools. The caller's own
+// is kept away from them: a JAVA_OPTS or LD_PRELOAD of a shell would make one
+// machine's servers differ from another's.
+func environ(home string) []string {
+	return []string{"PATH=" + os.Getenv("PATH"), "HOME=" + home, "TZ=UTC", "LANG=C.UTF-8"}
+}
+
 // launch starts a program with its output appended to the log file.
 func launch(f *forker, as *syscall.Credential, pr program, log string) (*process, error) {
 	out, err := os.OpenFile(log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
@@ -77,7 +84,7 @@ func launch(f *forker, as *syscall.Credential, pr program, log string) (*process
 	}
 	cmd := &exec.Cmd{
 		Path: pr.argv[0], Args: pr.argv, Dir: pr.dir, Stdout: out, Stderr: out,
-		Env: append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + pr.dir, "TZ=UTC", "LANG=C.UTF-8"}, pr.env...),
+		Env: append(environ(pr.dir), pr.env...),
 		SysProcAttr: &syscall.SysProcAttr{
 			Setpgid:    true, // a person's Ctrl-C is for us, not for the servers
 			Pdeathsig:  syscall.SIGKILL,

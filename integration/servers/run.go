@@ -219,7 +219,7 @@ func (r *Run) supervisorProgram(ctx context.Context) (string, error) {
 	if bin := os.Getenv("PENSTOCK_SERVERS_BIN"); bin != "" {
 		return bin, nil
 	}
-	bin := filepath.Join(r.place.cache, "servers")
+	bin := filepath.Join(r.place.run, "servers") // under the spawn lock of this directory
 	cmd := exec.CommandContext(ctx, "go", "build", "-o", bin+".new", supervisorPackage)
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=-buildvcs=false")
 	if err := run(cmd); err != nil {

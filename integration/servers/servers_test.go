@@ -2,8 +2,13 @@ package servers_test
 
 import (
 	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"strings"
 	"testing"
 
+	"github.com/elastic/go-elasticsearch/v8"
 	"github.com/go-mysql-org/go-mysql/client"
 	"github.com/jackc/pgx/v5"
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -123,5 +128,105 @@ func TestKafka_FreshPrefix(t *testing.T) {
 	}
 	if other := servers.Kafka(t); other.Prefix == s.Prefix || other.Addr() != s.Addr() {
 		t.Errorf("second use: %s/%s after %s/%s", other.Addr(), other.Prefix, s.Addr(), s.Prefix)
+	}
+}
+
+func TestMariaDB_FreshDatabase(t *testing.T) {
+	t.Parallel()
+	s := servers.MariaDB(t)
+	s.MustExec(t, "CREATE TABLE a (id int PRIMARY KEY)", "INSERT INTO a VALUES (1)")
+	other := servers.MariaDB(t)
+	c, err := client.Connect(other.Addr(), other.User, other.Password, other.Database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = c.Close() }()
+	r, err := c.Execute("SELECT @@version, @@binlog_row_metadata, (SELECT count(*) FROM information_schema.tables WHERE table_schema = database())")
+	if err != nil {
+		t.Fatal(err)
+	}
+	version, _ := r.GetString(0, 0)
+	metadata, _ := r.GetString(0, 1)
+	tables, _ := r.GetInt(0, 2)
+	if !strings.Contains(version, "MariaDB") || metadata != "FULL" || tables != 0 {
+		t.Errorf("version %s, row metadata %s, %d tables in a fresh database", version, metadata, tables)
+	}
+}
+
+func TestElasticsearch_FreshPrefix(t *testing.T) {
+	t.Parallel()
+	s := servers.Elasticsearch(t)
+	c, err := elasticsearch.NewClient(elasticsearch.Config{Addresses: []string{s.URL()}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := c.Index(s.Index("a"), strings.NewReader(`{"x":1}`),
+		c.Index.WithContext(t.Context()), c.Index.WithDocumentID("1"), c.Index.WithRefresh("true"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = resp.Body.Close()
+	if resp.IsError() {
+		t.Fatalf("index a document: %s", resp.Status())
+	}
+	count, err := c.Count(c.Count.WithContext(t.Context()), c.Count.WithIndex(s.Index("*")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = count.Body.Close() }()
+	var n struct{ Count int }
+	if err := json.NewDecoder(count.Body).Decode(&n); err != nil || n.Count != 1 {
+		t.Errorf("counted %d documents, %v", n.Count, err)
+	}
+	if other := servers.Elasticsearch(t); other.Prefix == s.Prefix || other.Addr() != s.Addr() {
+		t.Errorf("second use: %s/%s after %s/%s", other.Addr(), other.Prefix, s.Addr(), s.Prefix)
+	}
+}
+
+func TestRegistry_RegistersSchemas(t *testing.T) {
+	t.Parallel()
+	s := servers.Registry(t)
+	body := strings.NewReader(`{"schema":"{\"type\":\"string\"}"}`)
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.URL()+"/subjects/"+s.Subject("a")+"/versions", body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "application/vnd.schemaregistry.v1+json")
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	var registered struct{ ID int }
+	if err := json.NewDecoder(resp.Body).Decode(&registered); err != nil || registered.ID == 0 {
+		t.Errorf("registered id %d, status %s, %v", registered.ID, resp.Status, err)
+	}
+	level, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.URL()+"/config", http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer, err := http.DefaultClient.Do(level)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = answer.Body.Close() }()
+	if b, err := io.ReadAll(answer.Body); err != nil || !strings.Contains(string(b), `"BACKWARD"`) {
+		t.Errorf("global compatibility: %s, %v", b, err)
+	}
+}
+
+func TestRedis_FreshPrefix(t *testing.T) {
+	t.Parallel()
+	s := servers.Redis(t)
+	if _, err := s.Do(t.Context(), "SET", s.Key("a"), "x"); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := s.Do(t.Context(), "GET", s.Key("a")); err != nil || got != "x" {
+		t.Errorf("GET: %q, %v", got, err)
+	}
+	wrong := *s
+	wrong.Password = "wrong"
+	if _, err := wrong.Do(t.Context(), "GET", s.Key("a")); err == nil {
+		t.Error("a wrong password was accepted")
 	}
 }

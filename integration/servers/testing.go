@@ -131,6 +131,54 @@ func StartKafka(t testing.TB, opts ...Option) *KafkaServer {
 	return obtain(t, (*Run).StartKafka, opts)
 }
 
+// MariaDB gives the test the shared MariaDB with a fresh database.
+func MariaDB(t testing.TB, opts ...Option) *MySQLServer {
+	t.Helper()
+	return obtain(t, (*Run).MariaDB, opts)
+}
+
+// StartMariaDB gives the test a MariaDB of its own.
+func StartMariaDB(t testing.TB, opts ...Option) *MySQLServer {
+	t.Helper()
+	return obtain(t, (*Run).StartMariaDB, opts)
+}
+
+// Elasticsearch gives the test the shared Elasticsearch with a fresh prefix.
+func Elasticsearch(t testing.TB, opts ...Option) *ElasticsearchServer {
+	t.Helper()
+	return obtain(t, (*Run).Elasticsearch, opts)
+}
+
+// StartElasticsearch gives the test an Elasticsearch of its own.
+func StartElasticsearch(t testing.TB, opts ...Option) *ElasticsearchServer {
+	t.Helper()
+	return obtain(t, (*Run).StartElasticsearch, opts)
+}
+
+// Registry gives the test the shared schema registry with a fresh prefix.
+func Registry(t testing.TB, opts ...Option) *RegistryServer {
+	t.Helper()
+	return obtain(t, (*Run).Registry, opts)
+}
+
+// StartRegistry gives the test a schema registry of its own.
+func StartRegistry(t testing.TB, opts ...Option) *RegistryServer {
+	t.Helper()
+	return obtain(t, (*Run).StartRegistry, opts)
+}
+
+// Redis gives the test the shared Redis with a fresh prefix.
+func Redis(t testing.TB, opts ...Option) *RedisServer {
+	t.Helper()
+	return obtain(t, (*Run).Redis, opts)
+}
+
+// StartRedis gives the test a Redis of its own.
+func StartRedis(t testing.TB, opts ...Option) *RedisServer {
+	t.Helper()
+	return obtain(t, (*Run).StartRedis, opts)
+}
+
 // FreePort gives the test a loopback port below the ephemeral range that no
 // other process of the run gets. It is kept until the test process ends.
 func FreePort(t testing.TB) int {
