@@ -92,15 +92,16 @@ func OpenConfigLog(ctx context.Context, client *kgo.Client, topic string, logger
 	return l, nil
 }
 
-// Follow calls changed for every change read from now on, in order and one at
-// a time, and reads what others write until ctx ends. It is called once,
-// before the first write. changed must not write to the topic itself.
-func (l *ConfigLog) Follow(ctx context.Context, changed func(Change)) {
+// Watch has changed called for every change read from now on, in order and
+// one at a time. changed must not write to the topic itself.
+func (l *ConfigLog) Watch(changed func(Change)) {
 	l.log.reading.Lock()
+	defer l.log.reading.Unlock()
 	l.changed = changed
-	l.log.reading.Unlock()
-	l.log.follow(ctx, l.logger)
 }
+
+// Follow reads what others write until ctx ends.
+func (l *ConfigLog) Follow(ctx context.Context) { l.log.follow(ctx, l.logger) }
 
 // Connector returns what is known of a connector.
 func (l *ConfigLog) Connector(name string) (Connector, bool) {

@@ -1,0 +1,102 @@
+package catalogue
+
+import (
+	"context"
+	"strings"
+
+	"github.com/penstock/penstock/capture"
+	"github.com/penstock/penstock/converters"
+	"github.com/penstock/penstock/kafka"
+	"github.com/penstock/penstock/settings"
+	"github.com/penstock/penstock/sinks"
+)
+
+// Plan is a connector that is ready to be started.
+type Plan struct {
+	Plugin *Plugin
+	// Common are the settings that every connector has, Own the others.
+	Common, Own settings.Values
+	// Resolved is the whole configuration with references replaced. It holds
+	// secrets.
+	Resolved map[string]string
+	// One of the two is set, by the plugin's kind.
+	Database    capture.Database
+	Destination sinks.Destination
+
+	Key, Value, Header converters.Converter
+	// Classes are the converters' Java classes.
+	Classes sinks.Classes
+	// Creation is for sources.
+	Creation kafka.Creation
+
+	redact *redactor
+}
+
+// Check looks at the real database or destination.
+func (p *Plan) Check(ctx context.Context) settings.Problems {
+	if p.Database != nil {
+		return p.Database.Check(ctx)
+	}
+	return p.Destination.Check(ctx)
+}
+
+// Redact returns text without the secrets of the configuration.
+func (p *Plan) Redact(text string) string { return p.redact.text(text) }
+
+// redactor knows what must not be shown.
+type redactor struct{ replacer *strings.Replacer }
+
+// leastSecret is the length from which a secret is looked for in texts. A
+// shorter one would turn up in words that have nothing to do with it.
+const leastSecret = 4
+
+// redactor hides the values of passwords and those that references stand for.
+func (e *Evaluation) redactor() *redactor {
+	var pairs []string
+	seen := map[string]bool{}
+	for k, v := range e.resolved {
+		if len(v) < leastSecret || seen[v] {
+			continue
+		}
+		if e.secret(k) || *e.raw[k] != v {
+			seen[v] = true
+			pairs = append(pairs, v, hidden)
+		}
+	}
+	return &redactor{strings.NewReplacer(pairs...)}
+}
+
+func (e *Evaluation) secret(key string) bool {
+	for _, s := range []*settings.Set{e.Plugin.Settings, frameworkOf(e.Plugin.Kind)} {
+		if d, ok := s.Lookup(key); ok {
+			return d.Type == settings.Password
+		}
+	}
+	for _, prefix := range []string{"producer.override.", "consumer.override.", "admin.override."} {
+		if rest, ok := strings.CutPrefix(key, prefix); ok {
+			if d, ok := kafka.Settings().Lookup(rest); ok {
+				return d.Type == settings.Password
+			}
+		}
+	}
+	return sounds(key)
+}
+
+func (r *redactor) text(s string) string {
+	if r == nil {
+		return s
+	}
+	return r.replacer.Replace(s)
+}
+
+// redact hides secrets in the message of a setting's problem. A value that
+// stands behind a reference is shown as the reference.
+func (e *Evaluation) redact(key, message string) string {
+	if raw := e.raw[key]; raw != nil && *raw != e.resolved[key] && e.resolved[key] != "" {
+		message = strings.ReplaceAll(message, "Invalid value "+e.resolved[key]+" for", "Invalid value "+*raw+" for")
+		if len(e.resolved[key]) >= leastSecret {
+			message = strings.ReplaceAll(message, e.resolved[key], *raw)
+		}
+	}
+	return e.redactor().text(message)
+}
