@@ -3,6 +3,7 @@ package servers
 import (
 	"context"
 	"fmt"
+	"net/url"
 	"time"
 
 	"github.com/go-mysql-org/go-mysql/client"
@@ -55,6 +56,12 @@ func (r *Run) mysql(ctx context.Context, k kind, own bool, opts []Option) (*MySQ
 // user:password@tcp(host:port)/database.
 func (s *MySQLServer) DSN() string {
 	return fmt.Sprintf("%s:%s@tcp(%s)/%s", s.User, s.Password, s.Addr(), s.Database)
+}
+
+// URL is mysql://user:password@host:port/database.
+func (s *MySQLServer) URL() string {
+	u := url.URL{Scheme: "mysql", User: s.userinfo(), Host: s.Addr(), Path: "/" + s.Database}
+	return u.String()
 }
 
 // Tool is the command line of a program that came with the server, such as

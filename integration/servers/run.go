@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -298,10 +299,11 @@ func (r *Run) Down(ctx context.Context, force bool) (users []int, err error) {
 	return nil, nil
 }
 
-// Install fetches what a server needs without starting it. The kind is a name
-// out of [Kinds].
-func (r *Run) Install(ctx context.Context, name string, opts ...Option) error {
-	_, err := r.call(ctx, request{Op: opInstall, Spec: newSpec(kind(name), opts)})
+// Install fetches what a server needs without starting it. The name is one of
+// [Names], with a version after a colon if need be.
+func (r *Run) Install(ctx context.Context, name string) error {
+	base, version, _ := strings.Cut(name, ":")
+	_, err := r.call(ctx, request{Op: opInstall, Spec: newSpec(kind(base), []Option{Version(version)})})
 	return err
 }
 
