@@ -1,8 +1,9 @@
 package converters
 
 import (
-	"github.com/penstock/penstock/settings"
-)
+	"sync"
+
+	"github.com/penstock/penstock/schema")
 
 // JSONConfig configures a [JSON] converter.
 type JSONConfig struct {
@@ -31,6 +32,9 @@ type JSONConfig struct {
 type JSON struct {
 	config JSONConfig
 	cache  jsonSchemaCache
+
+	mu      sync.Mutex
+	headers map[*schema.Schema]*jsonEncoder // by AppendHeader
 }
 
 // NewJSON returns a JSON converter.
@@ -41,28 +45,4 @@ func NewJSON(config JSONConfig) *JSON {
 	c := &JSON{config: config}
 	c.cache.size = config.CacheSize
 	return c
-}
-
-var jsonDefs = []settings.Def{
-	{
-		Key: "schemas.enable", Type: settings.Boolean, Default: "true", Importance: settings.High,
-		Doc:   "Whether each key and value carries its schema.",
-		Group: "Schemas", DisplayName: "Enable Schemas", Width: "MEDIUM",
-	},
-	{
-		Key: "schemas.cache.size", Type: settings.Int, Default: "1000", Importance: settings.High,
-		Doc:   "How many schemas the converter remembers.",
-		Group: "Schemas", DisplayName: "Schema Cache Size", Width: "MEDIUM",
-	},
-	{
-		Key: "decimal.format", Type: settings.String, Default: "BASE64", Importance: settings.Low,
-		Doc:   "How decimals are written: BASE64 of the unscaled value, or NUMERIC, a JSON number. Both are read.",
-		Group: "Serialization", DisplayName: "Decimal Format", Width: "MEDIUM",
-		OneOf: []string{"BASE64", "NUMERIC"},
-	},
-	{
-		Key: "replace.null.with.default", Type: settings.Boolean, Default: "true", Importance: settings.Low,
-		Doc:   "Whether the null of a field that has a default is written and read as the default.",
-		Group: "Serialization", DisplayName: "Replace null with default", Width: "MEDIUM",
-	},
 }

@@ -276,32 +276,37 @@ func (r *jsonReader) readDecimal(s *jsonScanner, v *schema.Value) error {
 	if err != nil {
 		return err
 	}
-	e := bytes.IndexAny(num.text, "eE")
-	if e < 0 {
-		*v = schema.Decimal(num.text)
-		return nil
+	text, err := plainNumber(num.text)
+	if err != nil {
+		return &DataError{Message: "Invalid type for BYTES: the number " + excerpt(num.text) + " does not fit", Cause: err}
 	}
-	exponent, err := strconv.Atoi(string(bytes.TrimPrefix(num.text[e+1:], []byte("+"))))
+	*v = schema.Decimal(text)
+	return nil
+}
+
+// plainNumber returns a JSON number without its exponent: text itself if it
+// has none.
+func plainNumber(text []byte) ([]byte, error) {
+	e := bytes.IndexAny(text, "eE")
+	if e < 0 {
+		return text, nil
+	}
+	exponent, err := strconv.Atoi(string(bytes.TrimPrefix(text[e+1:], []byte("+"))))
 	if err != nil || exponent < -schema.MaxScale || exponent > schema.MaxScale {
-		return &DataError{Message: "Invalid type for BYTES: the number " + excerpt(num.text) + " does not fit"}
+		return nil, fmt.Errorf("%w: its exponent is beyond %d", schema.ErrDecimal, schema.MaxScale)
 	}
 	// The digits without the point are the unscaled value, and the exponent
 	// moves the point.
-	mantissa := num.text[:e]
+	mantissa := text[:e]
 	scale := -exponent
 	if point := bytes.IndexByte(mantissa, '.'); point >= 0 {
 		scale += len(mantissa) - point - 1
 	}
 	unscaled, err := schema.AppendUnscaled(nil, bytes.ReplaceAll(mantissa, []byte{'.'}, nil), 0)
 	if err != nil {
-		return &DataError{Message: "Invalid bytes for Decimal field", Cause: err}
+		return nil, err
 	}
-	text, err := schema.AppendDecimal(nil, unscaled, scale)
-	if err != nil {
-		return &DataError{Message: "Invalid bytes for Decimal field", Cause: err}
-	}
-	*v = schema.Decimal(s.arena.Copy(text))
-	return nil
+	return schema.AppendDecimal(nil, unscaled, scale)
 }
 
 func (r *jsonReader) readStruct(s *jsonScanner, v *schema.Value) error {

@@ -223,7 +223,7 @@ func (w *jsonWriter) append(dst []byte, v *schema.Value) ([]byte, error) {
 		}
 		return appendBase64(dst, unscaled), nil
 	case jsonDecimalNumber:
-		return appendJSONDecimal(dst, v.Bytes(), w.scale)
+		return appendJavaDecimal(dst, v.Bytes(), w.scale)
 	case jsonStruct:
 		return w.appendStruct(dst, v.Elems())
 	case jsonArray:
@@ -326,7 +326,7 @@ func appendJSONAny(dst []byte, v *schema.Value) ([]byte, error) {
 	case schema.KindBytes:
 		return appendBase64(dst, v.Bytes()), nil
 	case schema.KindDecimal:
-		return appendJSONDecimal(dst, v.Bytes(), 0)
+		return appendJavaDecimal(dst, v.Bytes(), 0)
 	case schema.KindArray:
 		dst = append(dst, '[')
 		elems := v.Elems()

@@ -25,6 +25,8 @@ type jsonScanner struct {
 	at    int
 	depth int
 	arena *schema.Arena
+	// raw allows control characters in strings, which are not JSON.
+	raw bool
 	// stack holds elements of arrays and maps until their number is known.
 	stack []schema.Value
 }
@@ -177,6 +179,8 @@ func (s *jsonScanner) text() ([]byte, error) {
 			}
 		case c >= utf8.RuneSelf:
 			ascii = false
+		case s.raw:
+			i++
 		default:
 			s.at = i
 			return nil, s.fail("a control character within a string")
