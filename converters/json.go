@@ -3,7 +3,8 @@ package converters
 import (
 	"sync"
 
-	"github.com/penstock/penstock/schema")
+	"github.com/penstock/penstock/schema"
+)
 
 // JSONConfig configures a [JSON] converter.
 type JSONConfig struct {
