@@ -134,7 +134,7 @@ func (r *run) decodeRecord(ctx context.Context, b *batch, s *span, k *kgo.Record
 		rec.Headers = make([]schema.Header, len(rec.RawHeaders))
 		for i, h := range rec.RawHeaders {
 			rec.Headers[i].Key = h.Key
-			if rec.Headers[i].Value, err = r.convert(ctx, r.Header, k.Topic, h.Value, &b.Arena); err != nil {
+			if rec.Headers[i].Value, err = r.Header.DecodeHeader(k.Topic, h.Key, h.Value, &b.Arena); err != nil {
 				return fail(StageHeaderConverter, r.Classes.Header, err)
 			}
 		}

@@ -27,8 +27,9 @@ type Rounds struct {
 	keys    []byte
 	tails   []roundKey
 	// open are the keys with something left to send, as indices of tails.
-	open   []int32
-	failed int
+	open    []int32
+	failed  int
+	blocked bool
 }
 
 type roundState uint8
@@ -65,7 +66,7 @@ func (r *Rounds) Reset(n int) {
 	clear(r.heads)
 	clear(r.records)
 	r.records, r.keys, r.tails, r.open = r.records[:0], r.keys[:0], r.tails[:0], r.open[:0]
-	r.failed = 0
+	r.failed, r.blocked = 0, false
 }
 
 // Add adds the next record; its index is how many were added before. The key's
@@ -159,7 +160,7 @@ func (r *Rounds) Fail(at int32, err error) {
 // records of its key are held back.
 func (r *Rounds) Retry(at int32, err error) {
 	r.records[at].state, r.records[at].err = roundBlocked, err
-	r.tails[r.records[at].key].blocked = true
+	r.tails[r.records[at].key].blocked, r.blocked = true, true
 	r.failed++
 }
 
@@ -189,3 +190,9 @@ func (r *Rounds) Err() error {
 	}
 	return e
 }
+
+// Waiting reports whether a record is neither done nor failed.
+func (r *Rounds) Waiting(at int) bool { return r.records[at].state == roundWaiting }
+
+// Blocked reports whether a record failed for a passing reason.
+func (r *Rounds) Blocked() bool { return r.blocked }

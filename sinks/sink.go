@@ -59,6 +59,9 @@ type Connector struct {
 	// Settings define the whole configuration but for what every sink has
 	// (name, topics, converters, errors.*, consumer.override.*).
 	Settings *settings.Set
+	// Prefixes are how keys begin that the connector takes beside Settings
+	// ("topic.override.").
+	Prefixes []string
 	// New reads a configuration that Settings has parsed without an error,
 	// and checks what one setting alone cannot tell. It does not connect.
 	New func(v settings.Values, env Env) (Destination, settings.Problems)

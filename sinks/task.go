@@ -35,6 +35,12 @@ type Transform interface {
 	JavaClass() string
 }
 
+// HeaderDecoder reads the value of a header. The data lives in the arena or
+// aliases value.
+type HeaderDecoder interface {
+	DecodeHeader(topic, key string, value []byte, a *schema.Arena) (schema.Data, error)
+}
+
 // Classes are the Java names of the converters in use, for the dead letter
 // queue's headers.
 type Classes struct{ Key, Value, Header string }
@@ -51,11 +57,12 @@ type Task struct {
 	TopicsRegex string
 
 	Destination Destination
-	// Key and Value read records; Header, if not nil, reads headers.
-	Key, Value, Header converters.Converter
-	Classes            Classes
-	Transforms         []Transform
-	Errors             Errors
+	Key, Value  converters.Converter
+	// Header reads headers; nil leaves them out.
+	Header     HeaderDecoder
+	Classes    Classes
+	Transforms []Transform
+	Errors     Errors
 
 	// Consumer makes the client that reads. The options given to it come
 	// last, so that they win.

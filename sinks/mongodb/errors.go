@@ -1,0 +1,77 @@
+package mongodb
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/penstock/penstock/sinks"
+	"go.mongodb.org/mongo-driver/v2/mongo"
+	"go.mongodb.org/mongo-driver/v2/x/mongo/driver/auth"
+)
+
+// Error codes of MongoDB (src/mongo/base/error_codes.yml).
+const (
+	codeUnauthorized   = 13
+	codeAuthentication = 18
+	codeDuplicateKey   = 11000
+	codeAtlas          = 8000
+)
+
+// passing are the codes of single writes that may go through later: a lock, a
+// conflict, a change of the primary in the middle of a command.
+var passing = map[int]bool{
+	6: true, 7: true, 24: true, 46: true, 50: true, 63: true, 64: true, 89: true, 91: true, 112: true, 117: true, 133: true, 134: true,
+	150: true, 189: true, 234: true, 262: true, 9001: true, 10107: true, 11600: true, 11602: true, 13388: true, 13435: true, 13436: true,
+	14031: true, // OutOfDiskSpace
+	146:   true, // ExceededMemoryLimit
+	202:   true, // NetworkInterfaceExceededTimeLimit
+	290:   true, // TransactionExceededLifetimeLimitSeconds
+	314:   true, // ObjectIsBusy
+}
+
+func isPassing(code int) bool { return passing[code] }
+
+// isDuplicateID reports whether the duplicate key is that of _id and not of
+// another unique index.
+func isDuplicateID(e mongo.WriteError) bool {
+	if pattern, err := e.Raw.LookupErr("keyPattern"); err == nil {
+		if doc, ok := pattern.DocumentOK(); ok {
+			_, err := doc.LookupErr(fieldID)
+			return err == nil
+		}
+	}
+	return strings.Contains(e.Message, "_id_")
+}
+
+// writeError is MongoDB's answer about one write, under the name by which
+// users of MongoDB's connector know it.
+type writeError struct{ mongo.WriteError }
+
+// Error returns code and message.
+func (e *writeError) Error() string {
+	return fmt.Sprintf("MongoDB refused the write: code %d: %s", e.Code, e.Message)
+}
+
+// Unwrap returns the driver's error.
+func (e *writeError) Unwrap() error { return e.WriteError }
+
+// JavaClass implements sinks.JavaError.
+func (e *writeError) JavaClass() string { return "com.mongodb.kafka.connect.sink.dlq.WriteException" }
+
+// classify marks what waiting does not mend.
+func classify(err error) error {
+	var command mongo.CommandError
+	if errors.As(err, &command) {
+		switch command.Code {
+		case codeUnauthorized, codeAuthentication, codeAtlas:
+			return sinks.Permanent(fmt.Errorf("%w; give the user of connection.uri the role readWrite on the database", err))
+		}
+	}
+	var login *auth.Error
+	if errors.As(err, &login) && !errors.Is(err, context.DeadlineExceeded) {
+		return sinks.Permanent(fmt.Errorf("%w; check user, password and authSource in connection.uri", err))
+	}
+	return err
+}
