@@ -32,7 +32,7 @@ func KafkaVersion() string { return kafkaVersion }
 
 // Plugin is a connector or converter.
 type Plugin struct {
-	// Name is the short name; converters have none of their own.
+	// Name is the short name.
 	Name string
 	// Classes are the Java classes it stands for; the first is shown.
 	Classes []string
@@ -43,7 +43,7 @@ type Plugin struct {
 
 	source    *capture.Connector
 	sink      *sinks.Connector
-	converter *ConverterType
+	converter *converters.Plugin
 }
 
 // Class returns the Java class that listings show.
@@ -55,16 +55,6 @@ func (p *Plugin) debezium() bool {
 	return p.Kind == Source && strings.HasPrefix(p.Class(), "io.debezium.")
 }
 
-// ConverterType is one kind of converter.
-type ConverterType struct {
-	Classes  []string
-	Settings *settings.Set
-	// New makes a converter of keys or values; nil if it is for headers only.
-	New func(config map[string]string, isKey bool) (converters.Converter, settings.Problems)
-	// Header says that it converts headers.
-	Header bool
-}
-
 // Catalogue is a list of plugins. It never changes.
 type Catalogue struct {
 	plugins []*Plugin
@@ -72,7 +62,7 @@ type Catalogue struct {
 }
 
 // New returns the catalogue of these plugins.
-func New(sources []capture.Connector, destinations []sinks.Connector, converterTypes []ConverterType) *Catalogue {
+func New(sources []capture.Connector, destinations []sinks.Connector, converterTypes []converters.Plugin) *Catalogue {
 	c := &Catalogue{byName: map[string]*Plugin{}}
 	for i := range sources {
 		s := &sources[i]
@@ -85,10 +75,10 @@ func New(sources []capture.Connector, destinations []sinks.Connector, converterT
 	for i := range converterTypes {
 		t := &converterTypes[i]
 		kind := Converter
-		if t.New == nil {
+		if !t.Data {
 			kind = HeaderConverter
 		}
-		c.add(&Plugin{Classes: t.Classes, Version: kafkaVersion, Kind: kind, Settings: t.Settings, converter: t}, "Converter")
+		c.add(&Plugin{Name: t.Name, Classes: t.Classes, Version: t.Version, Kind: kind, Settings: t.Settings, converter: t}, "Converter")
 	}
 	slices.SortFunc(c.plugins, func(a, b *Plugin) int {
 		order := []Kind{Sink, Source, Converter, HeaderConverter}

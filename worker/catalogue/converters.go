@@ -2,6 +2,7 @@ package catalogue
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/penstock/penstock/converters"
 	"github.com/penstock/penstock/settings"
@@ -9,61 +10,68 @@ import (
 
 // converters makes the connector's three converters.
 func (e *Evaluation) converters(plan *Plan) {
-	plan.Key, plan.Classes.Key = e.converter("key.converter")
-	plan.Value, plan.Classes.Value = e.converter("value.converter")
-	plan.Header, plan.Classes.Header = e.converter("header.converter")
+	var problems settings.Problems
+	for _, key := range []string{"key.converter", "value.converter", "header.converter"} {
+		p, raw := e.converterPlugin(key)
+		if p == nil {
+			continue
+		}
+		switch key {
+		case "key.converter":
+			plan.Classes.Key = p.Class()
+			plan.Key, problems = converters.New(p.Class(), raw, true)
+		case "value.converter":
+			plan.Classes.Value = p.Class()
+			plan.Value, problems = converters.New(p.Class(), raw, false)
+		case "header.converter":
+			plan.Classes.Header = p.Class()
+			plan.Header, problems = converters.NewHeader(p.Class(), raw)
+		}
+		for _, problem := range problems {
+			problem.Key = key + "." + problem.Key
+			e.add(problem)
+		}
+	}
 }
 
-// converter makes one, with the connector's settings if the connector names a
-// class, otherwise with the worker's.
-func (e *Evaluation) converter(key string) (converters.Converter, string) {
+// converterPlugin finds the plugin of one converter and its settings, which
+// are the connector's if the connector names a class, otherwise the worker's.
+// It returns nil if there is none, which is reported.
+func (e *Evaluation) converterPlugin(key string) (*Plugin, map[string]string) {
 	from := e.resolved
 	class, own := from[key]
 	if v, given := e.raw[key]; given && v == nil {
-		return nil, "" // null is reported
+		return nil, nil // null is reported
 	}
 	if !own {
 		from, class = e.env.Worker.Resolved, e.env.Worker.String(key)
 	}
-	p, ok := e.catalogue.Find(class)
-	if ok && p.converter == nil || !ok && isTransform(class) {
-		e.report(key, fmt.Sprintf("Class class %s does not implement the %s interface", class, interfaceOf(key)))
-		return nil, ""
-	}
-	if !ok {
-		e.report(key, fmt.Sprintf("Invalid value %s for configuration %s: Class %s could not be found.", class, key, class))
-		return nil, ""
-	}
 	header := key == "header.converter"
-	if header && !p.converter.Header || !header && p.converter.New == nil {
-		e.report(key, fmt.Sprintf("Class class %s does not implement the %s interface", class, interfaceOf(key)))
-		return nil, ""
+	p, ok := e.catalogue.Find(class)
+	switch {
+	case ok && (p.converter == nil || header && !p.converter.Header || !header && !p.converter.Data), !ok && isTransform(class):
+		kind := "Converter"
+		if header {
+			kind = "HeaderConverter"
+		}
+		e.report(key, fmt.Sprintf("Class class %s does not implement the %s interface", class, kind))
+		return nil, nil
+	case !ok:
+		e.report(key, fmt.Sprintf("Invalid value %s for configuration %s: %s", class, key, unknownConverter(class, header)))
+		return nil, nil
 	}
 	if own {
 		e.warnPrefixed(key+".", p.Settings)
 	}
 	raw := settings.WithPrefix(from, key+".")
 	delete(raw, "plugin.version")
-	if header {
-		_, problems := p.Settings.Parse(raw)
-		e.addPrefixed(key+".", problems)
-		return nil, p.Class()
-	}
-	conv, problems := p.converter.New(raw, key == "key.converter")
-	e.addPrefixed(key+".", problems)
-	return conv, p.Class()
+	return p, raw
 }
 
-func (e *Evaluation) addPrefixed(prefix string, problems settings.Problems) {
-	for _, p := range problems {
-		p.Key = prefix + p.Key
-		e.add(p)
+// unknownConverter says that a class is not there, or not yet.
+func unknownConverter(class string, header bool) string {
+	if _, err := converters.Find(class, header); err != nil && strings.Contains(err.Error(), "not supported yet") {
+		return err.Error()
 	}
-}
-
-func interfaceOf(key string) string {
-	if key == "header.converter" {
-		return "HeaderConverter"
-	}
-	return "Converter"
+	return "Class " + class + " could not be found."
 }

@@ -23,7 +23,8 @@ type Plan struct {
 	Database    capture.Database
 	Destination sinks.Destination
 
-	Key, Value, Header converters.Converter
+	Key, Value converters.Converter
+	Header     converters.HeaderConverter
 	// Classes are the converters' Java classes.
 	Classes sinks.Classes
 	// Creation is for sources.

@@ -1,0 +1,197 @@
+package supervisor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"github.com/penstock/penstock/capture"
+	"github.com/penstock/penstock/sinks"
+	"github.com/penstock/penstock/worker/catalogue"
+	"github.com/penstock/penstock/worker/state"
+)
+
+// task is a task that was started once. It belongs to its actor.
+type task struct {
+	actor *actor
+	id    int
+	plan  *catalogue.Plan
+	conn  state.Connector
+	stats *Stats
+
+	cancel context.CancelFunc
+	done   chan struct{} // closed when the goroutine has ended
+
+	mu     sync.Mutex
+	why    string // what it waits for
+	ran    bool   // the goroutine has not ended by itself
+	failed bool
+	err    error
+}
+
+// launch starts a task.
+func (a *actor) launch(ctx context.Context, c state.Connector, id int) {
+	run, cancel := context.WithCancel(context.WithoutCancel(ctx)) // the actor stops it in order
+	t := &task{actor: a, id: id, plan: a.plan, conn: c, cancel: cancel, done: make(chan struct{}), ran: true}
+	a.mu.Lock()
+	if a.stats[id] == nil {
+		a.stats[id] = newStats()
+	}
+	t.stats = a.stats[id]
+	a.tasks[id] = t
+	a.mu.Unlock()
+	a.s.generation.Add(1)
+	a.setTask(c, id, state.StatusRunning, "")
+	go func() {
+		err := t.loop(run)
+		t.mu.Lock()
+		t.err, t.why = err, ""
+		t.mu.Unlock()
+		close(t.done)
+		if err != nil {
+			// run ends when the actor halts the task, which it may do before it
+			// hears of this.
+			select {
+			case a.ended <- t:
+			case <-run.Done():
+			}
+		}
+	}()
+}
+
+// loop runs the task until ctx ends (nil) or it fails for good.
+func (t *task) loop(ctx context.Context) error {
+	s := t.actor.s
+	log := s.Logger.With("connector", t.actor.name, "task", t.id)
+	delay := s.Backoff
+	for {
+		began := time.Now()
+		err := t.once(ctx)
+		switch {
+		case ctx.Err() != nil:
+			if err != nil {
+				log.Warn("the task did not stop cleanly", "error", t.plan.Redact(err.Error()))
+			}
+			return nil
+		case err == nil:
+			err = errors.New("the task ended without being told to")
+		case permanent(err):
+			return err
+		}
+		if time.Since(began) > s.MaxBackoff {
+			delay = s.Backoff // it had worked
+		}
+		// Half to one and a half, so that the tasks that lost one server do not
+		// all come back at once.
+		pause := delay/2 + rand.N(delay)
+		t.waitFor(err)
+		log.Warn("the task is run again after an error that should pass", "error", t.plan.Redact(err.Error()), "in", pause.Round(time.Millisecond))
+		t.stats.Restarts.Add(1)
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return nil
+		}
+		delay = min(2*delay, s.MaxBackoff)
+	}
+}
+
+func permanent(err error) bool {
+	var p *panicError
+	var retry interface{ Retriable() bool }
+	return capture.IsPermanent(err) || sinks.IsPermanent(err) || errors.As(err, &p) ||
+		errors.As(err, &retry) && !retry.Retriable()
+}
+
+// once makes the task and runs it. A panic becomes an error.
+func (t *task) once(ctx context.Context) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = &panicError{value: fmt.Sprint(r), stack: string(debug.Stack())}
+		}
+	}()
+	if t.plan.Plugin.Kind == catalogue.Sink {
+		return t.sink(ctx)
+	}
+	return t.source(ctx)
+}
+
+// panicError is a bug that showed in a task.
+type panicError struct{ value, stack string }
+
+// Error says that it is a bug.
+func (e *panicError) Error() string { return "a bug in Penstock stopped the task: " + e.value }
+
+// waitFor says what the task waits for; nil that it has gone on.
+func (t *task) waitFor(err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.why = ""
+	if err != nil {
+		t.why = t.plan.Redact(err.Error())
+	}
+}
+
+func (t *task) waitsFor() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.why
+}
+
+func (t *task) running() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.ran
+}
+
+func (t *task) hasFailed() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.failed
+}
+
+// finish takes note that the task has ended by itself. Its actor calls it.
+func (t *task) finish() {
+	t.mu.Lock()
+	err := t.err
+	t.ran, t.failed = false, err != nil
+	t.mu.Unlock()
+	if err == nil {
+		return
+	}
+	t.cancel()
+	a := t.actor
+	why := trace(err, t.plan)
+	a.setTask(t.conn, t.id, state.StatusFailed, why)
+	a.s.Logger.Error("the task has failed", "connector", a.name, "task", t.id, "error", t.plan.Redact(err.Error()))
+}
+
+// halt stops a task and takes note of a failure that came first.
+func (a *actor) halt(t *task) {
+	if !t.running() {
+		return
+	}
+	t.stop(a.s.graceful())
+	t.finish()
+	t.mu.Lock()
+	t.ran = false
+	t.mu.Unlock()
+}
+
+// stop has the task drain and waits for it. A task that does not stop in
+// twice its time is left behind, which is logged: everything it calls takes a
+// context, so that is a bug.
+func (t *task) stop(graceful time.Duration) {
+	t.cancel()
+	timer := time.NewTimer(2*graceful + time.Second)
+	defer timer.Stop()
+	select {
+	case <-t.done:
+	case <-timer.C:
+		t.actor.s.Logger.Error("the task does not stop and is left behind", "connector", t.actor.name, "task", t.id)
+	}
+}
