@@ -24,12 +24,14 @@ type JSONConfig struct {
 
 // JSON is Connect's org.apache.kafka.connect.json.JsonConverter. What it
 // writes is, byte for byte, what Connect writes. In reading it is as lenient
-// about what is missing or too much, but does not bend a value: a text where
-// the schema wants a number is an error here and 0 in Connect.
+// about fields that are missing or too many, but loses nothing silently: a
+// value that is not of the schema's type or does not fit, and text after the
+// value, are errors here, where Connect makes 0 of the one and ignores the
+// other.
 //
 // Without schemas, objects are read as maps with string keys in the text's
-// order (a key given twice stays twice), integers as KindInt, or KindDecimal
-// beyond 64 bits, and other numbers as KindFloat.
+// order, integers as KindInt, or KindDecimal beyond 64 bits, and other numbers
+// as KindFloat.
 type JSON struct {
 	config JSONConfig
 	cache  jsonSchemaCache

@@ -116,6 +116,9 @@ func (r *jsonReader) read(s *jsonScanner, v *schema.Value) error {
 		if r.form != jsonBytes && (c == '-' || c-'0' <= 9) {
 			return r.readDecimal(s, v)
 		}
+		if r.form != jsonBytes {
+			return r.misfit(s, "Invalid type for Decimal, underlying representation should be numeric or bytes but was ")
+		}
 	case jsonArray:
 		if c == '[' {
 			return s.array(v, r.elem)
@@ -284,14 +287,22 @@ func (r *jsonReader) readDecimal(s *jsonScanner, v *schema.Value) error {
 	return nil
 }
 
-// plainNumber returns a JSON number without its exponent: text itself if it
-// has none.
+// plainNumber returns a JSON number without exponent and leading zeros: text
+// itself if it has none.
 func plainNumber(text []byte) ([]byte, error) {
 	e := bytes.IndexAny(text, "eE")
 	if e < 0 {
-		return text, nil
+		if digits := bytes.TrimPrefix(text, []byte("-")); len(digits) > 1 && digits[0] == '0' && digits[1] != '.' {
+			e = len(text) // leading zeros
+		} else {
+			return text, nil
+		}
 	}
-	exponent, err := strconv.Atoi(string(bytes.TrimPrefix(text[e+1:], []byte("+"))))
+	exponent := 0
+	var err error
+	if e < len(text) {
+		exponent, err = strconv.Atoi(string(bytes.TrimPrefix(text[e+1:], []byte("+"))))
+	}
 	if err != nil || exponent < -schema.MaxScale || exponent > schema.MaxScale {
 		return nil, fmt.Errorf("%w: its exponent is beyond %d", schema.ErrDecimal, schema.MaxScale)
 	}
@@ -436,13 +447,16 @@ func (c *JSON) decode(topic string, data []byte, a *schema.Arena) (schema.Data, 
 		return schema.Data{}, nil
 	}
 	s := jsonScanner{data: data, arena: a}
+	if len(data) > 2 && string(data[:3]) == "\uFEFF" {
+		s.data = data[3:] // a byte order mark
+	}
 	stack := stacks.Get().(*[]schema.Value)
 	s.stack = (*stack)[:0]
 	var d schema.Data
 	var err error
 	if c.config.Schemas {
 		d, err = c.decodeEnvelope(topic, &s)
-	} else if s.peek() != 0 || s.at < len(data) { // nothing at all is null
+	} else if s.peek() != 0 || s.at < len(s.data) { // nothing at all is null
 		if err = s.any(&d.Value); err == nil {
 			err = s.end()
 		}

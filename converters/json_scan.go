@@ -308,9 +308,9 @@ func (s *jsonScanner) number() (jsonNumber, error) {
 		s.at = i
 		return jsonNumber{}, s.unexpected("a value")
 	}
-	if digits > 1 && b[first] == '0' {
-		s.at = first
-		return jsonNumber{}, s.fail("a number with a leading zero")
+	// Leading zeros are not JSON, but Connect allows them.
+	for digits > 1 && b[i-digits] == '0' {
+		digits--
 	}
 	if i < len(b) && (b[i] == '.' || b[i]|0x20 == 'e') {
 		return s.fraction(start, i)
@@ -477,13 +477,15 @@ func (s *jsonScanner) value(v *schema.Value, r *jsonReader) error {
 	return r.read(s, v)
 }
 
-// object reads an object as a map with string keys.
+// object reads an object as a map with string keys. Of a key given twice the
+// last value counts.
 func (s *jsonScanner) object(v *schema.Value, elem *jsonReader) error {
 	*v = schema.Seq(schema.KindMap, nil)
 	if empty, err := s.open('}'); empty || err != nil {
 		return err
 	}
 	base := len(s.stack)
+	var seen keySet
 	for {
 		name, err := s.name()
 		if err != nil {
@@ -493,7 +495,11 @@ func (s *jsonScanner) object(v *schema.Value, elem *jsonReader) error {
 		if err := s.value(&e, elem); err != nil {
 			return inField(err, name)
 		}
-		s.stack = append(s.stack, schema.String(name), e)
+		if at := seen.add(name, s.stack[base:]); at >= 0 {
+			s.stack[base+at+1] = e
+		} else {
+			s.stack = append(s.stack, schema.String(name), e)
+		}
 		more, err := s.more('}')
 		if err != nil {
 			return err
@@ -503,6 +509,51 @@ func (s *jsonScanner) object(v *schema.Value, elem *jsonReader) error {
 			return nil
 		}
 	}
+}
+
+// keySet finds keys given twice. Nearly always there are none and few keys, so
+// a word of hash bits has to say so without looking at any key again.
+type keySet struct {
+	bits  uint64
+	count int
+	index map[string]int // of objects too large for bits
+}
+
+// add adds a key to those in pairs and returns the key's place there if it is
+// one of them, otherwise -1.
+func (k *keySet) add(key []byte, pairs []schema.Value) int {
+	const large = 32
+	k.count++
+	if k.index == nil && k.count > large {
+		k.index = make(map[string]int, 2*large)
+		for i := 0; i < len(pairs); i += 2 {
+			k.index[string(pairs[i].Bytes())] = i
+		}
+	}
+	if k.index != nil {
+		if at, twice := k.index[string(key)]; twice {
+			return at
+		}
+		k.index[string(key)] = len(pairs)
+		return -1
+	}
+	hash := uint(len(key))
+	if len(key) > 0 {
+		hash = hash*31 + uint(key[0])
+		hash = hash*31 + uint(key[len(key)/2])
+		hash = hash*31 + uint(key[len(key)-1])
+	}
+	bit := uint64(1) << (hash % 64)
+	if k.bits&bit == 0 {
+		k.bits |= bit
+		return -1
+	}
+	for i := 0; i < len(pairs); i += 2 {
+		if string(pairs[i].Bytes()) == string(key) {
+			return i
+		}
+	}
+	return -1
 }
 
 // array reads an array.

@@ -248,7 +248,7 @@ func guessNumber(text []byte, a *schema.Arena) (schema.Data, bool) {
 	if n, err := strconv.ParseInt(string(whole), 10, 64); err == nil {
 		return schema.Data{Schema: intSchema(n), Value: schema.Int(n)}, true
 	}
-	if scale > 0 {
+	if scale > 0 || bytes.ContainsAny(text, "eE") {
 		for _, size := range []int{32, 64} {
 			f, err := strconv.ParseFloat(string(exact), size)
 			if err != nil || !sameNumber(f, size, exact) {
@@ -274,10 +274,11 @@ func allZero(digits []byte) bool {
 // plainDecimal returns a number without an exponent and its digits after the
 // point.
 func plainDecimal(text []byte) (plain []byte, scale int, ok bool) {
-	if text[0] == '+' && len(text) > 1 && text[1] != '-' {
-		text = text[1:]
+	digits := bytes.TrimLeft(text, "+-")
+	if len(text)-len(digits) > 1 || len(digits) > 1 && digits[0] == '0' && digits[1] != '.' {
+		return nil, 0, false // a leading zero would be lost
 	}
-	s := jsonScanner{data: text}
+	s := jsonScanner{data: bytes.TrimPrefix(text, []byte("+"))}
 	num, err := s.number()
 	if err != nil || s.at < len(s.data) {
 		return nil, 0, false
