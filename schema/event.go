@@ -44,7 +44,7 @@ type Position []byte
 // DefaultBatchEvents and DefaultBatchBytes bound a [Batch]. A batch exceeds
 // the bytes by at most one event.
 const (
-	DefaultBatchEvents = 2048
+	DefaultBatchEvents = 1024
 	DefaultBatchBytes  = 1 << 20
 )
 
