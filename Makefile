@@ -25,7 +25,7 @@ PKG ?= ./...
 
 .PHONY: help
 help: ## list what can be made
-	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: build
 build: ## a static bin/penstock
@@ -72,10 +72,14 @@ bench: ## speed, latency and memory beside the raw protocols (ROWS= ROUNDS= CASE
 	@go run ./integration/bench
 
 .PHONY: servers
-servers: ## start every server the tests use and print the addresses, until Ctrl-C
+servers: ## start every server the tests use, keep them up and print their addresses
 	@.ci/setup go
 	@go run ./integration/servers/cmd/servers up
 
+.PHONY: servers-down
+servers-down: ## stop them
+	@go run ./integration/servers/cmd/servers down
+
 .PHONY: clean
-clean: ## remove what was built here; downloaded servers stay, see `go run ./integration/servers/cmd/servers clean`
+clean: ## remove what was built here (downloaded servers stay, in ~/.cache/penstock or /var/cache/penstock)
 	rm -rf bin $(CACHE) penstock-data
