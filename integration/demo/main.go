@@ -286,7 +286,7 @@ func (d *demo) variables(rest, broker string) *environment {
 	e.connector(search, "connector.class", "elasticsearch-sink")
 	e.connector(search, "topics.regex", `postgres\.public\..*`)
 	e.connector(search, "connection.url", d.elastic.URL())
-	e.connector(search, "index.name.format", "shop-${table}")
+	e.connector(search, "index.name", "shop-${table}")
 	return e
 }
 
