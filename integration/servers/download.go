@@ -102,16 +102,11 @@ func (a artifact) fetch(ctx context.Context, st *store, dir string) (string, err
 		return "", err
 	}
 	st.say("fetching %s", a.coordinates)
-	for _, goal := range [][]string{
-		{"get", "-Dtransitive=false"},
-		{"copy", "-DoutputDirectory=" + dir, "-Dmdep.useBaseVersion=true"},
-	} {
-		args := append([]string{"-q", "-B", mavenPlugin + goal[0], "-Dartifact=" + a.coordinates}, goal[1:]...)
-		cmd := exec.CommandContext(ctx, "mvn", args...)
-		cmd.Dir = dir
-		if err := run(cmd); err != nil {
-			return "", fmt.Errorf("fetch %s (repeat by hand to see why): %w", a.coordinates, err)
-		}
+	cmd := exec.CommandContext(ctx, "mvn", "-q", "-B", mavenPlugin+"copy",
+		"-Dartifact="+a.coordinates, "-DoutputDirectory="+dir)
+	cmd.Dir = dir // no pom here: Maven's own defaults
+	if err := run(cmd); err != nil {
+		return "", fmt.Errorf("fetch %s (repeat by hand to see why): %w", a.coordinates, err)
 	}
 	path := filepath.Join(dir, a.file)
 	return path, verify(path, a.sum)

@@ -92,12 +92,17 @@ func overrideYAML(lines, extra []string) []string {
 	return lines
 }
 
+// elasticsearchJVM trades top speed for a start in less than half the time:
+// no second compiler, no parallel collector, no log of collections.
+const elasticsearchJVM = "-Xms256m -Xmx512m -XX:TieredStopAtLevel=1 -XX:-UseG1GC -XX:+UseSerialGC" +
+	" -Xlog:disable -Xlog:all=warning:stderr:utctime,level,tags"
+
 func (elasticsearchRecipe) program(n *node) program {
 	return program{
 		argv: []string{filepath.Join(n.inst.tree.dir, "bin", "elasticsearch")},
 		env: []string{
 			"ES_JAVA_HOME=" + javaHome(),
-			"ES_JAVA_OPTS=-Xms256m -Xmx512m",
+			"ES_JAVA_OPTS=" + elasticsearchJVM,
 			"ES_PATH_CONF=" + filepath.Join(n.dir, "config"),
 			"ES_TMPDIR=" + filepath.Join(n.dir, "tmp"),
 			"CLI_JAVA_OPTS=-Xmx64m",

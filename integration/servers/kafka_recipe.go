@@ -130,6 +130,9 @@ func (kafkaRecipe) config(n *node, data string, extra []string) string {
 		"share.coordinator.state.topic.min.isr=1",
 		"min.insync.replicas=1",
 		"group.initial.rebalance.delay.ms=0",
+		// A killed broker may come back only when its old session is over.
+		"broker.session.timeout.ms=2000",
+		"broker.heartbeat.interval.ms=500",
 	}
 	return strings.Join(append(lines, extra...), "\n") + "\n"
 }

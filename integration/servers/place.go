@@ -93,7 +93,7 @@ func mkdirOpen(dir string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return fmt.Errorf("create %s: %w", dir, err)
 	}
-	if fi, err := os.Stat(dir); err == nil && fi.Mode().Perm()&0o005 == 0o005 {
+	if fi, err := os.Stat(dir); err == nil && fi.Mode().Perm()&0o001 != 0 {
 		return nil
 	}
 	if err := os.Chmod(dir, 0o755); err != nil {

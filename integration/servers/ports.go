@@ -1,6 +1,7 @@
 package servers
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net"
@@ -40,26 +41,36 @@ func newPorts() (*ports, error) {
 
 // take returns a port that nothing listens on and keeps it until drop.
 func (p *ports) take() (int, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
+	var err error
 	for range 1000 {
 		port := minPort + rand.IntN(maxPort-minPort)
-		if p.kept[port] != nil {
-			continue
+		if err = p.keep(port); err == nil {
+			return port, nil
 		}
-		f, err := os.OpenFile(filepath.Join(p.dir, strconv.Itoa(port)), os.O_CREATE|os.O_RDONLY, 0o644)
-		if err != nil {
-			continue // another user's
-		}
-		if syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) != nil || !unused(port) {
-			_ = f.Close()
-			continue
-		}
-		p.kept[port] = f
-		return port, nil
 	}
-	return 0, fmt.Errorf("no free port between %d and %d on 127.0.0.1", minPort, maxPort)
+	return 0, fmt.Errorf("no free port between %d and %d on 127.0.0.1: %w", minPort, maxPort, err)
 }
+
+// keep takes one port, if it is free.
+func (p *ports) keep(port int) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.kept[port] != nil {
+		return errPortTaken
+	}
+	f, err := os.OpenFile(filepath.Join(p.dir, strconv.Itoa(port)), os.O_CREATE|os.O_RDONLY, 0o644)
+	if err != nil {
+		return fmt.Errorf("open port lock: %w", err) // another user's
+	}
+	if syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) != nil || !unused(port) {
+		_ = f.Close()
+		return errPortTaken
+	}
+	p.kept[port] = f
+	return nil
+}
+
+var errPortTaken = errors.New("port is taken")
 
 func (p *ports) drop(port int) {
 	p.mu.Lock()

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// process is the Run of a test process. It is package state because leases
+// processRun is the Run of a test process. It is package state because leases
 // belong to processes and go test offers no other place that all tests of a
 // package share; it starts nothing before the first use, holds no goroutine,
 // and ends with the process.
