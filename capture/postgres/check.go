@@ -1,0 +1,281 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/penstock/penstock/settings"
+)
+
+// Check implements capture.Database.
+func (d *database) Check(ctx context.Context) settings.Problems {
+	if d.checkTimeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, d.checkTimeout)
+		defer cancel()
+	}
+	conn, err := d.connect(ctx)
+	if err != nil {
+		return settings.Problems{connectProblem(err)}
+	}
+	defer closeConn(ctx, conn)
+	k := &checker{config: d.config, conn: conn}
+	for _, step := range []func(context.Context) error{
+		k.server, k.role, k.slot, k.publicationRights, k.tables, k.published, k.identities,
+	} {
+		if err := step(ctx); err != nil {
+			return append(k.found, connectProblem(err))
+		}
+	}
+	return k.found
+}
+
+// connectProblem says what keeps the check from being made, under the setting
+// that is probably wrong.
+func connectProblem(err error) settings.Problem {
+	key, message := "database.hostname", err.Error()
+	var c *ConnectError
+	var pg *pgconn.PgError
+	switch {
+	case errors.As(err, &c):
+		key = c.Key
+	case errors.Is(err, context.DeadlineExceeded):
+		message = "the server did not answer in time. Check that it is not overloaded, or raise connection.validation.timeout.ms"
+	case errors.As(err, &pg):
+		message = pg.Severity + ": " + pg.Message
+	}
+	return settings.Problem{Key: key, Message: "Error while validating connector config: " + message}
+}
+
+// checker gathers what is wrong; its steps return an error only if they could
+// not be made.
+type checker struct {
+	*config
+	conn     *pgconn.PgConn
+	found    settings.Problems
+	super    bool
+	captured []sourceTable
+	exists   bool // the publication
+}
+
+func (k *checker) problem(key, format string, args ...any) {
+	k.found = append(k.found, settings.Problem{Key: key, Message: fmt.Sprintf(format, args...)})
+}
+
+func (k *checker) warning(key, format string, args ...any) {
+	k.found = append(k.found, settings.Problem{Key: key, Message: fmt.Sprintf(format, args...), Warning: true})
+}
+
+func (k *checker) server(ctx context.Context) error {
+	if v := majorVersion(k.conn); v < 10 {
+		k.problem("database.hostname", "The server is PostgreSQL %s; logical replication with pgoutput needs version 10 or later.", k.conn.ParameterStatus("server_version"))
+		return nil
+	}
+	row, err := queryRow(ctx, k.conn, `SELECT current_setting('wal_level')`)
+	if err != nil {
+		return err
+	}
+	if level := string(row[0]); level != "logical" {
+		k.problem("database.hostname", "The server's wal_level is %s, so its log cannot be decoded. Run: ALTER SYSTEM SET wal_level = logical; and restart the server.", level)
+	}
+	return nil
+}
+
+func (k *checker) role(ctx context.Context) error {
+	row, err := queryRow(ctx, k.conn, `
+SELECT r.rolsuper, r.rolsuper OR r.rolreplication OR EXISTS (
+    SELECT 1 FROM pg_catalog.pg_roles m WHERE m.rolname IN ('rds_replication', 'azure_pg_admin') AND pg_has_role(r.oid, m.oid, 'MEMBER'))
+FROM pg_catalog.pg_roles r WHERE r.rolname = current_user`)
+	if err != nil {
+		return err
+	}
+	k.super = isTrue(row[0])
+	if !isTrue(row[1]) {
+		k.problem("database.user", "The user %s may not read the log. Run: ALTER ROLE %s REPLICATION; (on Amazon RDS: GRANT rds_replication TO %s;)", k.user, identifier(k.user), identifier(k.user))
+		return nil
+	}
+	repl, _, err := k.connectReplication(ctx)
+	if err == nil {
+		closeConn(ctx, repl)
+		return nil
+	}
+	if hasCode(err, "53300") {
+		k.problem("database.hostname", "The server has no free process for replication. Raise max_wal_senders, or end a replication that nothing needs.")
+		return nil
+	}
+	return err
+}
+
+func (k *checker) slot(ctx context.Context) error {
+	s, err := readSlot(ctx, k.conn, k.config.slot)
+	if err != nil {
+		return err
+	}
+	if s != nil {
+		s.pid = "" // this connector may be running
+		if err := k.usable(s); err != nil {
+			k.problem("slot.name", "%s.", strings.ToUpper(err.Error()[:1])+err.Error()[1:])
+		}
+		return nil
+	}
+	row, err := queryRow(ctx, k.conn, `
+SELECT current_setting('max_replication_slots'), (SELECT count(*) FROM pg_catalog.pg_replication_slots)`)
+	if err != nil {
+		return err
+	}
+	most, _ := parseInt(row[0])
+	used, _ := parseInt(row[1])
+	if used >= most {
+		k.problem("slot.name", "All %d replication slots of the server are in use. Run: ALTER SYSTEM SET max_replication_slots = %d; and restart the server, or drop one that nothing needs: SELECT pg_drop_replication_slot('…').", most, most+5)
+	}
+	return nil
+}
+
+func (k *checker) publicationRights(ctx context.Context) (err error) {
+	if k.exists, err = k.publicationExists(ctx, k.conn); err != nil || k.exists {
+		return err
+	}
+	name := identifier(k.publication)
+	switch k.autocreate {
+	case "disabled":
+		k.problem("publication.name", "Publication %s does not exist and publication.autocreate.mode is disabled. Run: CREATE PUBLICATION %s FOR TABLE …;", k.publication, name)
+		return nil
+	case "all_tables":
+		if !k.super {
+			k.problem("publication.autocreate.mode", "Only a superuser may make a publication for all tables, and %s is none. Let an administrator run: CREATE PUBLICATION %s FOR ALL TABLES; or set publication.autocreate.mode=filtered.", k.user, name)
+		}
+		return nil
+	}
+	row, err := queryRow(ctx, k.conn, `SELECT has_database_privilege(current_user, $1, 'CREATE')`, k.dbname)
+	if err != nil {
+		return err
+	}
+	if !isTrue(row[0]) {
+		k.problem("publication.autocreate.mode", "The user %s may not make a publication. Run: GRANT CREATE ON DATABASE %s TO %s;", k.user, identifier(k.dbname), identifier(k.user))
+	}
+	return nil
+}
+
+// tables checks the include lists and the right to read.
+func (k *checker) tables(ctx context.Context) (err error) {
+	if k.captured, err = k.listTables(ctx, k.conn); err != nil {
+		return err
+	}
+	paths := make([]string, len(k.captured))
+	oids := make([]uint32, len(k.captured))
+	for i, t := range k.captured {
+		paths[i], oids[i] = t.path(), t.oid
+	}
+	if none := k.filter.Unmatched(paths); len(none) > 0 {
+		if len(paths) == 0 {
+			k.problem("table.include.list", "No table of database %s is captured: nothing matches %s. Names are written as schema.table, each expression must match the whole name.", k.dbname, strings.Join(none, ", "))
+		} else {
+			k.warning("table.include.list", "No table of database %s matches %s; tables that are made later are captured then. Names are written as schema.table, each expression must match the whole name.", k.dbname, strings.Join(none, ", "))
+		}
+	} else if len(paths) == 0 {
+		k.warning("table.include.list", "No table of database %s is captured so far; tables that are made later are captured then.", k.dbname)
+	}
+	rows, err := query(ctx, k.conn, `
+SELECT c.oid, has_table_privilege(c.oid, 'SELECT'), has_schema_privilege(c.relnamespace, 'USAGE'), pg_has_role(c.relowner, 'USAGE')
+FROM pg_catalog.pg_class c WHERE c.oid = ANY($1::oid[])`, oidList(oids))
+	if err != nil {
+		return err
+	}
+	var unreadable, notOwned, schemas []string
+	for _, r := range rows {
+		i := slices.Index(oids, parseOID(r[0]))
+		t := k.captured[i]
+		if !isTrue(r[1]) || !isTrue(r[2]) {
+			unreadable = append(unreadable, qualified(t.schema, t.name))
+			if s := identifier(t.schema); !slices.Contains(schemas, s) {
+				schemas = append(schemas, s)
+			}
+		}
+		if !isTrue(r[3]) {
+			notOwned = append(notOwned, qualified(t.schema, t.name))
+		}
+	}
+	slices.Sort(unreadable)
+	slices.Sort(notOwned)
+	if len(unreadable) > 0 {
+		user := identifier(k.user)
+		k.problem("database.user", "The user %s may not read %s. Run: GRANT USAGE ON SCHEMA %s TO %s; GRANT SELECT ON %s TO %s;",
+			k.user, some(unreadable), strings.Join(schemas, ", "), user, strings.Join(unreadable, ", "), user)
+	}
+	if k.autocreate == "filtered" && !k.exists && len(notOwned) > 0 {
+		k.problem("publication.autocreate.mode", "Only its owner may add a table to a publication, and %s does not own %s. Let the owner run: CREATE PUBLICATION %s FOR TABLE %s;",
+			k.user, some(notOwned), identifier(k.publication), strings.Join(notOwned, ", "))
+	}
+	return nil
+}
+
+// published checks that an existing publication has the captured tables.
+func (k *checker) published(ctx context.Context) error {
+	if !k.exists || k.autocreate == "filtered" || len(k.captured) == 0 {
+		return nil
+	}
+	rows, err := query(ctx, k.conn, `SELECT schemaname, tablename FROM pg_catalog.pg_publication_tables WHERE pubname = $1`, k.publication)
+	if err != nil {
+		return err
+	}
+	has := map[string]bool{}
+	for _, r := range rows {
+		has[qualified(string(r[0]), string(r[1]))] = true
+	}
+	var missing []string
+	for _, t := range k.captured {
+		// A partitioned table shows there only if it stands for its partitions.
+		if name := qualified(t.schema, t.name); !t.partitioned && !has[name] {
+			missing = append(missing, name)
+		}
+	}
+	if len(missing) > 0 {
+		k.warning("publication.name", "Publication %s lacks %s, whose changes will not arrive. Run: ALTER PUBLICATION %s ADD TABLE %s;",
+			k.publication, some(missing), identifier(k.publication), strings.Join(missing, ", "))
+	}
+	return nil
+}
+
+// identities looks for tables whose updates the server refuses once they are
+// published.
+func (k *checker) identities(ctx context.Context) error {
+	rows, err := query(ctx, k.conn, `
+SELECT n.nspname, c.relname, p.oid IS NOT NULL
+FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+LEFT JOIN pg_catalog.pg_publication p ON p.pubname = $1 AND (p.puballtables OR EXISTS (
+    SELECT 1 FROM pg_catalog.pg_publication_rel r WHERE r.prpubid = p.oid AND r.prrelid = c.oid))
+WHERE c.relkind = 'r' AND c.relpersistence = 'p' AND n.nspname NOT IN ('pg_catalog', 'information_schema')
+  AND (c.relreplident = 'n' OR c.relreplident = 'd' AND NOT EXISTS (
+    SELECT 1 FROM pg_catalog.pg_index i WHERE i.indrelid = c.oid AND i.indisprimary AND i.indisvalid))
+ORDER BY 1, 2`, k.publication)
+	if err != nil {
+		return err
+	}
+	var refused []string
+	for _, r := range rows {
+		namespace, name := string(r[0]), string(r[1])
+		willBe := !k.exists && k.autocreate == "all_tables" || k.autocreate == "filtered" && k.filter.Table(k.dbname, namespace, name)
+		if isTrue(r[2]) || willBe {
+			refused = append(refused, qualified(namespace, name))
+		}
+	}
+	if len(refused) > 0 {
+		k.warning("publication.name", "Without a primary key or another replica identity the server refuses UPDATE and DELETE on a published table, also to your applications: %s. Run for each: ALTER TABLE %s REPLICA IDENTITY FULL;",
+			some(refused), refused[0])
+	}
+	return nil
+}
+
+// some lists a few names and says how many more there are.
+func some(names []string) string {
+	const most = 8
+	if len(names) <= most {
+		return strings.Join(names, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
+}

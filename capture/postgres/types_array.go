@@ -1,0 +1,173 @@
+package postgres
+
+import (
+	"bytes"
+
+	"github.com/penstock/penstock/schema"
+)
+
+// arrayOf makes the type of arrays of elem, whose catalogue entry is info.
+func (v *valueConfig) arrayOf(elem valueType, info *typeInfo) valueType {
+	s := elem.schema
+	if !elem.requiredElem {
+		s = s.AsOptional()
+	}
+	delimiter := byte(',')
+	if info != nil && info.namespace == catalog && info.name == "box" {
+		delimiter = ';'
+	}
+	return valueType{
+		schema: &schema.Schema{Type: schema.TypeArray, Elem: s},
+		absent: v.absentArray(elem),
+		decode: func(a *schema.Arena, text []byte) (schema.Value, error) {
+			return decodeArray(a, text, delimiter, elem.decode)
+		},
+	}
+}
+
+// absentArray is Debezium's placeholder in the shape of an array: its bytes as
+// numbers, or one element that is the placeholder.
+func (v *valueConfig) absentArray(elem valueType) *schema.Value {
+	if elem.schema.Name != "" && elem.schema.Name != schema.NameDebeziumUUID {
+		return nil
+	}
+	switch elem.schema.Type {
+	case schema.TypeInt16, schema.TypeInt32, schema.TypeInt64:
+		numbers := make([]schema.Value, len(v.placeholder))
+		for i, b := range v.placeholder {
+			numbers[i] = schema.Int(int64(int8(b)))
+		}
+		return constant(schema.Seq(schema.KindArray, numbers))
+	case schema.TypeString, schema.TypeBytes:
+		if elem.absent == nil {
+			return nil
+		}
+		return constant(schema.Seq(schema.KindArray, []schema.Value{*elem.absent}))
+	default:
+		return nil
+	}
+}
+
+// decodeArray reads an array's text. Arrays of several dimensions have their
+// elements in one list, in the order in which they are stored: Kafka Connect's
+// schema of the column cannot say how deep a value is.
+func decodeArray(a *schema.Arena, text []byte, delimiter byte, elem decoder) (schema.Value, error) {
+	in := text
+	// Bounds other than from 1: [0:2]={…}
+	if len(in) > 0 && in[0] == '[' {
+		i := bytes.IndexByte(in, '=')
+		if i < 0 {
+			return invalid("an array", text)
+		}
+		in = in[i+1:]
+	}
+	if len(in) < 2 || in[0] != '{' {
+		return invalid("an array", text)
+	}
+	n, ok := countElements(in, delimiter)
+	if !ok {
+		return invalid("an array", text)
+	}
+	elems := a.Row(n)
+	k := 0
+	for i := 0; i < len(in); {
+		switch c := in[i]; {
+		case c == '{' || c == '}' || c == delimiter:
+			i++
+		case c == '"':
+			quoted, next := quotedText(a, in, i)
+			v, err := elem(a, quoted)
+			if err != nil {
+				return schema.Value{}, err
+			}
+			elems[k] = v
+			k++
+			i = next
+		default:
+			end := i
+			for end < len(in) && in[end] != delimiter && in[end] != '}' {
+				end++
+			}
+			if word := in[i:end]; !isNullWord(word) {
+				v, err := elem(a, word)
+				if err != nil {
+					return schema.Value{}, err
+				}
+				elems[k] = v
+			}
+			k++
+			i = end
+		}
+	}
+	return schema.Seq(schema.KindArray, elems), nil
+}
+
+func isNullWord(word []byte) bool { return len(word) == 4 && bytes.EqualFold(word, []byte("NULL")) }
+
+// countElements returns the number of elements of an array's text and whether
+// its braces and quotes are closed, with nothing after them.
+func countElements(in []byte, delimiter byte) (n int, ok bool) {
+	depth := 0
+	for i := 0; i < len(in); {
+		switch c := in[i]; {
+		case c == '{':
+			depth++
+			i++
+		case c == '}':
+			depth--
+			i++
+			if depth == 0 {
+				return n, i == len(in)
+			}
+			if depth < 0 {
+				return 0, false
+			}
+		case c == delimiter:
+			i++
+		case c == '"':
+			n++
+			for i++; i < len(in) && in[i] != '"'; i++ {
+				if in[i] == '\\' {
+					i++
+				}
+			}
+			i++
+		default:
+			n++
+			for i < len(in) && in[i] != delimiter && in[i] != '}' {
+				if in[i] == '{' || in[i] == '"' || in[i] == '\\' {
+					return 0, false // the server quotes them
+				}
+				i++
+			}
+		}
+	}
+	return 0, false
+}
+
+// quotedText returns the text in the quotes that begin at in[i], without
+// its backslashes, and the place after them. countElements has seen that they
+// are closed.
+func quotedText(a *schema.Arena, in []byte, i int) (text []byte, next int) {
+	from := i + 1
+	end, escaped := from, false
+	for ; end < len(in) && in[end] != '"'; end++ {
+		if in[end] == '\\' {
+			escaped = true
+			end++
+		}
+	}
+	end = min(end, len(in))
+	text = in[from:end]
+	if escaped {
+		plain := a.Make(len(text))[:0]
+		for k := 0; k < len(text); k++ {
+			if text[k] == '\\' && k+1 < len(text) {
+				k++
+			}
+			plain = append(plain, text[k])
+		}
+		text = plain
+	}
+	return text, min(end+1, len(in))
+}
