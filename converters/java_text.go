@@ -22,7 +22,7 @@ func appendJavaFloat(dst []byte, f float64, size int) []byte {
 		if f == 0 && math.Signbit(f) {
 			dst = append(dst, '-')
 		}
-		return append(strconv.AppendInt(dst, int64(f), 10), '.', '0')
+		return append(appendInt(dst, int64(f)), '.', '0')
 	case abs >= 1e-3 && abs < 1e7:
 		return strconv.AppendFloat(dst, f, 'f', -1, size)
 	case math.IsNaN(f):

@@ -385,11 +385,11 @@ func (r *jsonReader) readPairs(s *jsonScanner, v *schema.Value) error {
 		return err
 	}
 	base := len(s.stack)
+	var k, e schema.Value // outside of the loop, or they would be on the heap
 	for {
 		if s.peek() != '[' {
 			return r.misfit(s, "Found invalid map entry instead of array tuple: ")
 		}
-		var k, e schema.Value
 		if err := r.readPair(s, &k, &e); err != nil {
 			return err
 		}

@@ -204,7 +204,7 @@ func (w *jsonWriter) append(dst []byte, v *schema.Value) ([]byte, error) {
 	}
 	switch w.form {
 	case jsonInt:
-		return strconv.AppendInt(dst, v.Int(), 10), nil
+		return appendInt(dst, v.Int()), nil
 	case jsonText:
 		return appendJSONString(dst, v.Bytes()), nil
 	case jsonBool:
@@ -318,7 +318,7 @@ func appendJSONAny(dst []byte, v *schema.Value) ([]byte, error) {
 	case schema.KindBool:
 		return strconv.AppendBool(dst, v.Bool()), nil
 	case schema.KindInt:
-		return strconv.AppendInt(dst, v.Int(), 10), nil
+		return appendInt(dst, v.Int()), nil
 	case schema.KindFloat:
 		return appendJSONFloat(dst, v.Float(), 64), nil
 	case schema.KindString:

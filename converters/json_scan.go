@@ -486,12 +486,12 @@ func (s *jsonScanner) object(v *schema.Value, elem *jsonReader) error {
 	}
 	base := len(s.stack)
 	var seen keySet
+	var e schema.Value // outside of the loop, or it would be on the heap
 	for {
 		name, err := s.name()
 		if err != nil {
 			return err
 		}
-		var e schema.Value
 		if err := s.value(&e, elem); err != nil {
 			return inField(err, name)
 		}
@@ -563,8 +563,8 @@ func (s *jsonScanner) array(v *schema.Value, elem *jsonReader) error {
 		return err
 	}
 	base := len(s.stack)
+	var e schema.Value // outside of the loop, or it would be on the heap
 	for {
-		var e schema.Value
 		if err := s.value(&e, elem); err != nil {
 			return err
 		}

@@ -50,7 +50,7 @@ func appendSimple(dst []byte, s *schema.Schema, v schema.Value, within bool) ([]
 		if at, ok := instant(s, v); ok {
 			return appendSimpleTime(dst, s, at), nil
 		}
-		return strconv.AppendInt(dst, v.Int(), 10), nil
+		return appendInt(dst, v.Int()), nil
 	case schema.KindArray:
 		dst = append(dst, '[')
 		elems := v.Elems()

@@ -47,7 +47,7 @@ func appendJavaText(dst []byte, s *schema.Schema, v schema.Value) ([]byte, error
 		if at, ok := instant(s, v); ok {
 			return at.AppendFormat(dst, "Mon Jan 02 15:04:05 UTC 2006"), nil
 		}
-		return strconv.AppendInt(dst, v.Int(), 10), nil
+		return appendInt(dst, v.Int()), nil
 	case schema.KindBytes:
 		return dst, &DataError{Message: "StringConverter cannot write bytes"}
 	case schema.KindArray:
