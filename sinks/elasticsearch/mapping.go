@@ -1,0 +1,100 @@
+package elasticsearch
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+
+	"github.com/penstock/penstock/schema"
+)
+
+// mappings sees to it that Elasticsearch knows the types of a row's fields
+// before the row comes, so that it does not guess them from the first value.
+type mappings struct {
+	known map[mappingKey]bool
+}
+
+type mappingKey struct {
+	index  int
+	schema *schema.Schema
+}
+
+// ensure makes the index of an action, or adds the fields that it lacks. A
+// field that is there keeps its type, which Elasticsearch could not change
+// anyhow; documents that do not fit it are refused one by one.
+func (m *mappings) ensure(ctx context.Context, s *sink, o *op) error {
+	if o.schema == nil || !s.config.create {
+		return nil
+	}
+	key := mappingKey{o.index, o.schema}
+	if m.known[key] {
+		return nil
+	}
+	index := s.build.indices[o.index]
+	if err := m.create(ctx, s, index, s.build.encoder.planOf(o.schema)); err != nil {
+		return fmt.Errorf("prepare index %s: %w", index, err)
+	}
+	if m.known == nil || len(m.known) >= maxPlans {
+		m.known = map[mappingKey]bool{}
+	}
+	m.known[key] = true
+	return nil
+}
+
+func (m *mappings) create(ctx context.Context, s *sink, index string, p *valuePlan) error {
+	path := "/" + url.PathEscape(index)
+	known, err := m.fields(ctx, s, path)
+	if err != nil {
+		return err
+	}
+	if known == nil {
+		body := append([]byte(`{"mappings":{"properties":`), s.build.encoder.properties(nil, p, nil)...)
+		_, err := s.client.do(ctx, http.MethodPut, path, "application/json", append(body, "}}"...))
+		var status *statusError
+		if err == nil || !errors.As(err, &status) || status.kind != "resource_already_exists_exception" {
+			return err
+		}
+		// Another task was first.
+		if known, err = m.fields(ctx, s, path); err != nil {
+			return err
+		}
+	}
+	properties := s.build.encoder.properties(nil, p, known)
+	if len(properties) == len("{}") {
+		return nil
+	}
+	body := append([]byte(`{"properties":`), properties...)
+	_, err = s.client.do(ctx, http.MethodPut, path+"/_mapping", "application/json", append(body, '}'))
+	return err
+}
+
+// fields returns the fields that an index has, nil if there is no index. An
+// alias answers for its indices.
+func (m *mappings) fields(ctx context.Context, s *sink, path string) (map[string]bool, error) {
+	answer, err := s.client.do(ctx, http.MethodGet, path+"/_mapping", "", nil)
+	var status *statusError
+	if errors.As(err, &status) && status.status == http.StatusNotFound {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var indices map[string]struct {
+		Mappings struct {
+			Properties map[string]json.RawMessage `json:"properties"`
+		} `json:"mappings"`
+	}
+	if err := json.Unmarshal(answer, &indices); err != nil {
+		return nil, fmt.Errorf("read the mapping: %w", err)
+	}
+	known := map[string]bool{}
+	for _, i := range indices {
+		for name := range i.Mappings.Properties {
+			known[name] = true
+		}
+	}
+	return known, nil
+}

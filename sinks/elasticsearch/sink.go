@@ -1,0 +1,489 @@
+package elasticsearch
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net/http"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/penstock/penstock/schema"
+	"github.com/penstock/penstock/sinks"
+	"golang.org/x/sync/errgroup"
+)
+
+// maxRetryAfter bounds how long one answer can make a Write wait.
+const maxRetryAfter = 30 * time.Second
+
+type sink struct {
+	client  *client
+	config  *config
+	logger  *slog.Logger
+	build   *builder
+	mapping mappings
+	ops     []op
+	rounds  sinks.Rounds
+	round   []int32
+	bodies  [][]byte // of the requests in flight, used again
+}
+
+// Write implements sinks.Sink.
+func (s *sink) Write(ctx context.Context, records []schema.Record) error {
+	var failed []sinks.RecordError
+	for from := 0; from < len(records); {
+		// A truncate stands between what was before it and what comes after.
+		n, truncate := s.compile(records[from:])
+		err := s.apply(ctx)
+		var some *sinks.WriteError
+		switch {
+		case err == nil:
+		case errors.As(err, &some):
+			passing := false
+			for _, f := range some.Failed {
+				f.Index += from
+				failed = append(failed, f)
+				passing = passing || f.Retriable
+			}
+			if passing {
+				for i := from + n; i < len(records); i++ {
+					failed = append(failed, sinks.RecordError{Index: i, Err: sinks.ErrHeldBack, Retriable: true})
+				}
+				return &sinks.WriteError{Failed: failed}
+			}
+		default:
+			return err
+		}
+		if truncate != nil {
+			if err := s.truncate(ctx, truncate); err != nil {
+				return classify(err)
+			}
+			n++
+		}
+		from += n
+	}
+	if len(failed) > 0 {
+		return &sinks.WriteError{Failed: failed}
+	}
+	return nil
+}
+
+// compile makes the actions of the records up to the first truncate, which it
+// returns.
+func (s *sink) compile(records []schema.Record) (n int, truncate *op) {
+	s.build.reset()
+	clear(s.ops)
+	s.ops = s.ops[:0]
+	s.rounds.Reset(len(records))
+	for i := range records {
+		from := len(s.build.mem)
+		o, err := s.build.build(&records[i])
+		switch {
+		case err != nil && s.config.dropInvalid:
+			s.logger.Warn("a record cannot be made a document and is dropped", "topic", records[i].Topic, "partition", records[i].Partition, "offset", records[i].Offset, "error", err)
+			s.build.mem = s.build.mem[:from]
+			s.rounds.Skip()
+		case err != nil:
+			s.build.mem = s.build.mem[:from]
+			s.rounds.Refuse(err)
+		case o.kind == opTruncate:
+			return i, &o
+		case o.kind == opSkip:
+			s.rounds.Skip()
+		default:
+			s.rounds.Add(s.build.bytes(o.key), o.whole)
+		}
+		s.ops = append(s.ops, o)
+	}
+	return len(records), nil
+}
+
+// apply sends the compiled actions, round by round, and again what the cluster
+// is too busy for.
+func (s *sink) apply(ctx context.Context) error {
+	for attempt := 0; ; {
+		s.round = s.rounds.Next(s.round[:0])
+		if len(s.round) == 0 {
+			return s.rounds.Err()
+		}
+		for _, at := range s.round {
+			if err := s.mapping.ensure(ctx, s, &s.ops[at]); err != nil {
+				return classify(err)
+			}
+		}
+		if err := s.fillIn(ctx); err != nil {
+			return classify(err)
+		}
+		busy, err := s.send(ctx)
+		if err != nil {
+			return err
+		}
+		if busy == nil {
+			attempt = 0
+			continue
+		}
+		// The cluster is overloaded. That is no record's fault: after some
+		// tries here the task waits, however long it takes.
+		if attempt++; attempt > s.config.maxRetries {
+			return fmt.Errorf("write to Elasticsearch: it is too busy: %w", busy)
+		}
+		if err := s.pause(ctx, attempt, busy); err != nil {
+			return err
+		}
+	}
+}
+
+// pause waits before a retry: as long as the answer says, or doubling.
+func (s *sink) pause(ctx context.Context, attempt int, busy *statusError) error {
+	d := min(s.config.backoff<<min(attempt-1, 10), maxRetryAfter)
+	d += rand.N(d/2 + 1)
+	if busy.retryAfter > 0 {
+		d = min(busy.retryAfter, maxRetryAfter)
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// request is one bulk request of a round.
+type request struct {
+	ops     []int32
+	answer  *bulkAnswer // nil: all are done
+	refused *statusError
+	busy    *statusError
+}
+
+// send sends the round's actions in requests that run at the same time. busy
+// is set if some were not taken for now; those are not answered to the rounds.
+func (s *sink) send(ctx context.Context) (busy *statusError, err error) {
+	requests, err := s.sendAll(ctx, s.round)
+	if err != nil {
+		return nil, classify(fmt.Errorf("write to Elasticsearch: %w", err))
+	}
+	for i := range requests {
+		r := &requests[i]
+		switch {
+		case r.busy != nil:
+			busy = r.busy
+		case r.refused != nil:
+			if err := s.refuse(r); err != nil {
+				return nil, err
+			}
+		default:
+			b, err := s.answer(r)
+			if err != nil {
+				return nil, err
+			}
+			if b != nil {
+				busy = b
+			}
+		}
+	}
+	return busy, nil
+}
+
+func (s *sink) sendAll(ctx context.Context, ops []int32) ([]request, error) {
+	var requests []request
+	for len(ops) > 0 {
+		n := s.fit(ops)
+		requests = append(requests, request{ops: ops[:n]})
+		ops = ops[n:]
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(s.config.inFlight)
+	for len(s.bodies) < len(requests) {
+		s.bodies = append(s.bodies, nil)
+	}
+	for i := range requests {
+		g.Go(func() error {
+			body := s.bodies[i][:0]
+			for _, at := range requests[i].ops {
+				body = s.build.appendAction(body, &s.ops[at])
+			}
+			if cap(body) <= keepMemory {
+				s.bodies[i] = body
+			}
+			return s.bulk(ctx, &requests[i], body)
+		})
+	}
+	return requests, g.Wait()
+}
+
+func (s *sink) fit(ops []int32) int {
+	size := 0
+	for i, at := range ops {
+		size += s.ops[at].doc.to - s.ops[at].doc.from + 100
+		if i > 0 && (size > s.config.batchBytes || i == s.config.batchDocuments) {
+			return i
+		}
+	}
+	return len(ops)
+}
+
+// bulkAnswer is what is asked of the answer to a bulk request.
+type bulkAnswer struct {
+	Items []map[string]struct {
+		Status int    `json:"status"`
+		Error  *cause `json:"error"`
+	} `json:"items"`
+}
+
+const bulkPath = "/_bulk?filter_path=errors,items.*.status,items.*.error.type,items.*.error.reason,items.*.error.caused_by"
+
+func (s *sink) bulk(ctx context.Context, r *request, body []byte) error {
+	answer, err := s.client.do(ctx, http.MethodPost, bulkPath, "application/x-ndjson", body)
+	var status *statusError
+	switch {
+	case errors.As(err, &status) && isBusy(status.status):
+		r.busy = status
+		return nil
+	case errors.As(err, &status) && (status.status == http.StatusRequestEntityTooLarge || status.status == http.StatusBadRequest):
+		r.refused = status
+		return nil
+	case err != nil:
+		return err
+	}
+	// Mostly there is nothing to tell, and then it says so first.
+	if bytes.HasPrefix(answer, []byte(`{"errors":false`)) {
+		return nil
+	}
+	r.answer = &bulkAnswer{}
+	if err := json.Unmarshal(answer, r.answer); err != nil {
+		return fmt.Errorf("read the answer to a bulk request: %w", err)
+	}
+	if len(r.answer.Items) != len(r.ops) {
+		return fmt.Errorf("the answer to a bulk request of %d actions has %d items", len(r.ops), len(r.answer.Items))
+	}
+	return nil
+}
+
+// refuse deals with a request that was refused as a whole: too large, or not
+// to be read. By itself a document is refused for good; in company the task
+// finds out which.
+func (s *sink) refuse(r *request) error {
+	if len(r.ops) == 1 {
+		s.rounds.Fail(r.ops[0], r.refused)
+		return nil
+	}
+	return sinks.Refused(fmt.Errorf("write to Elasticsearch: %w", r.refused))
+}
+
+// answer tells the rounds what became of the actions of one request.
+func (s *sink) answer(r *request) (busy *statusError, err error) {
+	if r.answer == nil {
+		for _, at := range r.ops {
+			s.rounds.Done(at)
+		}
+		return nil, nil
+	}
+	for i, at := range r.ops {
+		o := &s.ops[at]
+		for _, item := range r.answer.Items[i] { // one
+			switch {
+			case item.Status/100 == 2:
+				s.rounds.Done(at)
+			case item.Status == http.StatusConflict && o.kind != opUpdate:
+				// What is there is as new or newer, or this record's own
+				// document: a repeated record.
+				s.rounds.Done(at)
+			case item.Status == http.StatusNotFound && o.kind == opDelete:
+				s.rounds.Done(at)
+			case isBusy(item.Status), item.Error != nil && item.Error.Type == "cluster_block_exception":
+				busy = &statusError{status: item.Status}
+				if item.Error != nil {
+					busy.kind, busy.reason = item.Error.Type, item.Error.Reason
+				}
+			case item.Status == http.StatusUnauthorized || item.Status == http.StatusForbidden:
+				return nil, classify(&statusError{status: item.Status, kind: item.Error.Type, reason: item.Error.Reason})
+			case item.Status == http.StatusConflict, item.Status >= 500:
+				s.rounds.Retry(at, newDocumentError(item.Status, item.Error))
+			default:
+				s.malformed(at, newDocumentError(item.Status, item.Error))
+			}
+		}
+	}
+	return busy, nil
+}
+
+// malformed deals with a document that is refused for its content.
+func (s *sink) malformed(at int32, err error) {
+	switch s.config.onMalformed {
+	case "ignore":
+		s.rounds.Done(at)
+	case "warn":
+		s.logger.Warn("a document was refused and is left out", "index", s.build.indices[s.ops[at].index], "error", err)
+		s.rounds.Done(at)
+	default:
+		s.rounds.Fail(at, err)
+	}
+}
+
+// documentError is Elasticsearch's answer about one document.
+type documentError struct {
+	status int
+	text   string
+}
+
+func newDocumentError(status int, c *cause) *documentError {
+	if c == nil {
+		return &documentError{status: status}
+	}
+	return &documentError{status: status, text: c.text()}
+}
+
+// Error returns status and reason.
+func (e *documentError) Error() string {
+	return fmt.Sprintf("Elasticsearch refused the document: status %d: %s", e.status, e.text)
+}
+
+// fillIn completes the round's documents whose rows lack values: from what is
+// there. See the package's documentation for why this is no update.
+func (s *sink) fillIn(ctx context.Context) error {
+	var partial []int32
+	for _, at := range s.round {
+		if len(s.ops[at].missing) > 0 {
+			partial = append(partial, at)
+		}
+	}
+	if len(partial) == 0 {
+		return nil
+	}
+	body := []byte(`{"docs":[`)
+	for i, at := range partial {
+		if i > 0 {
+			body = append(body, ',')
+		}
+		body = append(body, `{"_index":`...)
+		body = appendString(body, s.build.indices[s.ops[at].index])
+		body = append(body, `,"_id":`...)
+		body = append(body, s.build.bytes(s.ops[at].id)...)
+		body = append(body, '}')
+	}
+	body = append(body, "]}"...)
+	answer, err := s.client.do(ctx, http.MethodPost, "/_mget", "application/json", body)
+	if err != nil {
+		return fmt.Errorf("read documents that rows with missing values belong to: %w", err)
+	}
+	var found struct {
+		Docs []struct {
+			Found   bool                       `json:"found"`
+			Version int64                      `json:"_version"`
+			Source  map[string]json.RawMessage `json:"_source"`
+		} `json:"docs"`
+	}
+	if err := json.Unmarshal(answer, &found); err != nil || len(found.Docs) != len(partial) {
+		return fmt.Errorf("read documents that rows with missing values belong to: the answer has %d of %d documents: %w", len(found.Docs), len(partial), err)
+	}
+	done := map[int32]bool{}
+	for i, at := range partial {
+		d, o := &found.Docs[i], &s.ops[at]
+		switch {
+		case !d.Found:
+			// The row's own values are all there is.
+		case d.Version >= o.version:
+			s.rounds.Done(at) // repeated
+			done[at] = true
+		default:
+			s.complete(o, d.Source)
+		}
+	}
+	if len(done) > 0 {
+		s.round = slices.DeleteFunc(s.round, func(at int32) bool { return done[at] })
+	}
+	return nil
+}
+
+// complete adds the missing fields to an op's document.
+func (s *sink) complete(o *op, source map[string]json.RawMessage) {
+	b := s.build
+	from := len(b.mem)
+	b.mem = append(b.mem, b.mem[o.doc.from:o.doc.to-1]...)
+	for _, name := range o.missing {
+		value, ok := source[name]
+		if !ok {
+			continue
+		}
+		if len(b.mem) > from+1 {
+			b.mem = append(b.mem, ',')
+		}
+		b.mem = appendString(b.mem, name)
+		b.mem = append(b.mem, ':')
+		b.mem = append(b.mem, value...)
+	}
+	b.mem = append(b.mem, '}')
+	o.doc, o.missing = part{from, len(b.mem)}, nil
+}
+
+// truncatePage is how many documents are deleted at once.
+const truncatePage = 2000
+
+// truncate deletes what was written before the truncate, by its version:
+// documents that are newer, because the truncate is repeated, stay.
+func (s *sink) truncate(ctx context.Context, o *op) error {
+	index := s.build.indices[o.index]
+	fail := func(err error) error { return fmt.Errorf("empty index %s: %w", index, err) }
+	var status *statusError
+	if _, err := s.client.do(ctx, http.MethodPost, "/"+index+"/_refresh", "", nil); errors.As(err, &status) && status.status == http.StatusNotFound {
+		return nil // nothing was ever written
+	} else if err != nil {
+		return fail(err)
+	}
+	after := ""
+	for {
+		// Pages are cut by _seq_no, which every document has and no two of a
+		// shard share; deleted ones are out of sight after the refresh only,
+		// so each page begins where the last ended.
+		query := `{"size":` + strconv.Itoa(truncatePage) + `,"_source":false,"seq_no_primary_term":false,"sort":[{"_seq_no":"asc"}]` + after + `}`
+		answer, err := s.client.do(ctx, http.MethodPost, "/"+index+"/_search", "application/json", []byte(query))
+		if err != nil {
+			return fail(err)
+		}
+		var found struct {
+			Hits struct {
+				Hits []struct {
+					ID   string            `json:"_id"`
+					Sort []json.RawMessage `json:"sort"`
+				} `json:"hits"`
+			} `json:"hits"`
+		}
+		if err := json.Unmarshal(answer, &found); err != nil {
+			return fail(err)
+		}
+		hits := found.Hits.Hits
+		if len(hits) == 0 {
+			return nil
+		}
+		var body []byte
+		for _, h := range hits {
+			body = append(body, `{"delete":{"_id":`...)
+			body = appendString(body, h.ID)
+			if o.version >= 0 {
+				body = append(body, `,"version":`...)
+				body = strconv.AppendInt(body, o.version, 10)
+				body = append(body, `,"version_type":"external"`...)
+			}
+			body = append(body, "}}\n"...)
+		}
+		if _, err := s.client.do(ctx, http.MethodPost, "/"+index+"/_bulk?filter_path=errors", "application/x-ndjson", body); err != nil {
+			return fail(err)
+		}
+		last := hits[len(hits)-1].Sort
+		if len(hits) < truncatePage || len(last) == 0 {
+			return nil
+		}
+		after = `,"search_after":[` + string(last[0]) + `]`
+	}
+}
+
+// Close implements sinks.Sink.
+func (s *sink) Close(ctx context.Context) error { return s.client.close(ctx) }
