@@ -2,6 +2,7 @@ package catalogue
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"github.com/penstock/penstock/capture"
@@ -44,8 +45,14 @@ func (p *Plan) Check(ctx context.Context) settings.Problems {
 // Redact returns text without the secrets of the configuration.
 func (p *Plan) Redact(text string) string { return p.redact.text(text) }
 
+// Secrets returns the texts that Redact hides.
+func (p *Plan) Secrets() []string { return p.redact.secrets }
+
 // redactor knows what must not be shown.
-type redactor struct{ replacer *strings.Replacer }
+type redactor struct {
+	replacer *strings.Replacer
+	secrets  []string
+}
 
 // leastSecret is the length from which a secret is looked for in texts. A
 // shorter one would turn up in words that have nothing to do with it.
@@ -53,7 +60,7 @@ const leastSecret = 4
 
 // redactor hides the values of passwords and those that references stand for.
 func (e *Evaluation) redactor() *redactor {
-	var pairs []string
+	var secrets []string
 	seen := map[string]bool{}
 	for k, v := range e.resolved {
 		if len(v) < leastSecret || seen[v] {
@@ -61,10 +68,16 @@ func (e *Evaluation) redactor() *redactor {
 		}
 		if e.secret(k) || *e.raw[k] != v {
 			seen[v] = true
-			pairs = append(pairs, v, hidden)
+			secrets = append(secrets, v)
 		}
 	}
-	return &redactor{strings.NewReplacer(pairs...)}
+	// The longest first, since one may hold another.
+	slices.SortFunc(secrets, func(a, b string) int { return len(b) - len(a) })
+	pairs := make([]string, 0, 2*len(secrets))
+	for _, s := range secrets {
+		pairs = append(pairs, s, hidden)
+	}
+	return &redactor{strings.NewReplacer(pairs...), secrets}
 }
 
 func (e *Evaluation) secret(key string) bool {

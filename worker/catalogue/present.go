@@ -35,6 +35,9 @@ type Entry struct {
 // present gives a problem the words of the connector's family.
 func (e *Evaluation) present(key, message string) string {
 	if _, framework := frameworkOf(e.Plugin.Kind).Lookup(key); framework {
+		if key == "name" {
+			return strings.Replace(message, "A value is required", "String may not be empty", 1)
+		}
 		head, list, ok := strings.Cut(message, "Value must be one of ")
 		if !ok {
 			return message

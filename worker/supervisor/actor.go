@@ -149,6 +149,7 @@ func (a *actor) makePlan(c state.Connector) error {
 	for _, w := range e.Warnings {
 		a.s.Logger.Warn("a setting of the connector has no effect", "connector", a.name, "setting", w.Key, "problem", w.Message)
 	}
+	a.s.Hide(e.Plan.Secrets())
 	a.plan, a.failed = e.Plan, false
 	return nil
 }
@@ -366,12 +367,21 @@ func (a *actor) drop(id int) {
 
 // taskStats returns the counters of the tasks. Anybody may call it.
 func (a *actor) taskStats() []TaskStats {
-	sink := a.s.kindOf(a.name) == string(catalogue.Sink)
+	c, _ := a.s.ConfigLog.Connector(a.name)
+	proto := TaskStats{Connector: a.name}
+	if p, err := a.s.Catalogue.Connector(c.Config["connector.class"]); err == nil {
+		proto.Sink = p.Kind == catalogue.Sink
+		if _, ok := p.Settings.Lookup("topic.prefix"); ok {
+			proto.Debezium, proto.Server = p.Name, c.Config["topic.prefix"]
+		}
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	var out []TaskStats
 	for id, st := range a.stats {
-		out = append(out, TaskStats{Connector: a.name, ID: id, Sink: sink, Stats: st})
+		one := proto
+		one.ID, one.Stats = id, st
+		out = append(out, one)
 	}
 	return out
 }

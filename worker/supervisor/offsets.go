@@ -55,7 +55,7 @@ func (s *Supervisor) Offsets(ctx context.Context, name string) ([]Offset, error)
 	if s.kind(c.Config) == string(catalogue.Sink) {
 		return s.groupOffsets(ctx, name)
 	}
-	entries, err := s.Config.Offsets.List(ctx, name)
+	entries, err := s.Store.List(ctx, name)
 	if err != nil {
 		return nil, err
 	}
@@ -92,7 +92,7 @@ func (s *Supervisor) AlterOffsets(ctx context.Context, name string, list []Offse
 		}
 		entries = append(entries, offsets.Entry{Partition: o.Partition, Position: schema.Position(offset)})
 	}
-	return elsewhere, s.Config.Offsets.Alter(ctx, name, entries)
+	return elsewhere, s.Store.Alter(ctx, name, entries)
 }
 
 // ResetOffsets takes away all offsets of a stopped connector.
@@ -105,10 +105,10 @@ func (s *Supervisor) ResetOffsets(ctx context.Context, name string) (elsewhere b
 		return false, s.resetGroup(ctx, name)
 	}
 	db, elsewhere := s.source(c)
-	if err := s.Config.Offsets.Delete(ctx, name); err != nil {
+	if err := s.Store.Delete(ctx, name); err != nil {
 		return false, err
 	}
-	if db != nil && db.Plan.Database != nil {
+	if db != nil {
 		if err := db.Plan.Database.Forget(ctx); err != nil {
 			s.Logger.Warn("what the connector left at its source could not be removed", "connector", name, "error", db.Plan.Redact(err.Error()))
 		}

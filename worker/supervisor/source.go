@@ -45,7 +45,7 @@ func (t *task) source(ctx context.Context) error {
 	run := capture.Task{
 		Name:    t.actor.name,
 		Open:    t.opener(),
-		Offsets: savedOffsets{s.Offsets, t.actor.name, []byte(p.Database.Partition())},
+		Offsets: savedOffsets{s.Store, t.actor.name, []byte(p.Database.Partition())},
 		Kafka:   client,
 		Shape:   shape,
 		Logger:  s.Logger.With("connector", t.actor.name, "task", t.id),

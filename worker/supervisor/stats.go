@@ -59,8 +59,11 @@ type TaskStats struct {
 	Connector string
 	ID        int
 	// Sink says that Stats.Sink counts.
-	Sink  bool
-	Stats *Stats
+	Sink bool
+	// Debezium is what Debezium calls this kind of source in its metrics,
+	// empty for others; Server its topic.prefix.
+	Debezium, Server string
+	Stats            *Stats
 }
 
 // Stats returns the counters of all tasks that have run.

@@ -20,8 +20,8 @@ import (
 	"github.com/penstock/penstock/worker/state"
 )
 
-// Config is what a Supervisor works with. All fields but Progress are
-// required.
+// Config is what a Supervisor works with. The functions may be nil, all other
+// fields but the delays are required.
 type Config struct {
 	Worker    *config.Worker
 	Catalogue *catalogue.Catalogue
@@ -31,12 +31,16 @@ type Config struct {
 	Admin     *kgo.Client
 	ConfigLog *state.ConfigLog
 	StatusLog *state.StatusLog
-	Offsets   offsets.Store
+	Store     offsets.Store
 	// WorkerID is host:port of the REST listener as others know it.
 	WorkerID string
 	Logger   *slog.Logger
 	// Progress is told how far a connector's snapshot is.
 	Progress func(connector string, p snapshot.Progress)
+	// Hide keeps texts out of the log; LevelChanged is told of levels that were
+	// set for all workers.
+	Hide         func(secrets []string)
+	LevelChanged func(logger, level string)
 	// Backoff is the first and the longest delay before a task that ended with
 	// a transient error is run again; 0 means 500 ms and 30 s.
 	Backoff, MaxBackoff time.Duration
@@ -70,6 +74,12 @@ func New(c Config) *Supervisor {
 	}
 	if c.Progress == nil {
 		c.Progress = func(string, snapshot.Progress) {}
+	}
+	if c.Hide == nil {
+		c.Hide = func([]string) {}
+	}
+	if c.LevelChanged == nil {
+		c.LevelChanged = func(string, string) {}
 	}
 	return &Supervisor{Config: c, actors: map[string]*actor{}, ready: make(chan struct{})}
 }
@@ -111,6 +121,8 @@ func (s *Supervisor) Ready() bool {
 // changed is called for what is read from the config topic.
 func (s *Supervisor) changed(c state.Change) {
 	switch {
+	case c.Logger != "":
+		s.LevelChanged(c.Logger, c.Level)
 	case c.Connector == "":
 	case c.Restart != nil:
 		s.tell(c.Connector, order{restart: c.Restart})
@@ -208,12 +220,6 @@ func (s *Supervisor) kind(config map[string]string) string {
 		return "unknown"
 	}
 	return string(p.Kind)
-}
-
-// kindOf returns what a connector is by its name.
-func (s *Supervisor) kindOf(name string) string {
-	c, _ := s.ConfigLog.Connector(name)
-	return s.kind(c.Config)
 }
 
 // version returns the version of a connector's plugin, empty if it is unknown.
