@@ -156,7 +156,9 @@ func TestMariaDB_FreshDatabase(t *testing.T) {
 func TestElasticsearch_FreshPrefix(t *testing.T) {
 	t.Parallel()
 	s := servers.Elasticsearch(t)
-	c, err := elasticsearch.NewClient(elasticsearch.Config{Addresses: []string{s.URL()}})
+	c, err := elasticsearch.NewClient(elasticsearch.Config{
+		Addresses: []string{s.URL()}, Transport: http.DefaultTransport, // whose connections TestMain can close
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
