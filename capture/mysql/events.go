@@ -1,0 +1,255 @@
+package mysql
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+
+	"github.com/go-mysql-org/go-mysql/replication"
+)
+
+// The types of events in the binary log (Log_event_type).
+const (
+	evQuery             = 2
+	evStop              = 3
+	evRotate            = 4
+	evIntvar            = 5
+	evAppendBlock       = 9
+	evDeleteFile        = 11
+	evRand              = 13
+	evUserVar           = 14
+	evFormatDescription = 15
+	evXID               = 16
+	evBeginLoadQuery    = 17
+	evExecuteLoadQuery  = 18
+	evTableMap          = 19
+	evWriteRowsV1       = 23
+	evUpdateRowsV1      = 24
+	evDeleteRowsV1      = 25
+	evIncident          = 26
+	evHeartbeat         = 27
+	evIgnorable         = 28
+	evRowsQuery         = 29
+	evWriteRows         = 30
+	evUpdateRows        = 31
+	evDeleteRows        = 32
+	evGTID              = 33
+	evAnonymousGTID     = 34
+	evPreviousGTIDs     = 35
+	evTransactionCtx    = 36
+	evViewChange        = 37
+	evXAPrepare         = 38
+	evPartialUpdateRows = 39
+	evPayload           = 40
+	evHeartbeatV2       = 41
+	evTaggedGTID        = 42
+
+	evMariaAnnotate        = 160
+	evMariaCheckpoint      = 161
+	evMariaGTID            = 162
+	evMariaGTIDList        = 163
+	evMariaStartEncryption = 164
+	evMariaQueryCompressed = 165
+	evMariaWriteCompressed = 166
+	evMariaUpdateCompress  = 167
+	evMariaDeleteCompress  = 168
+)
+
+const (
+	eventHeaderBytes = 19
+	flagArtificial   = 0x20
+	flagIgnorable    = 0x80
+)
+
+// event is one event of the binary log. Its body is valid until the next is
+// read.
+type event struct {
+	typ      byte
+	flags    uint16
+	time     uint32 // seconds since 1970
+	serverID uint32
+	size     uint32 // in the log
+	logPos   uint32 // the low bits of where it ends; 0 if not told
+	body     []byte
+	inner    bool // it comes out of a compressed transaction
+}
+
+var errChecksum = errors.New("an event of the binary log is damaged: its checksum does not match")
+
+// parseEvent reads the header of an event and checks and cuts off the
+// checksum, if there is one.
+func parseEvent(b []byte, checksum bool) (event, error) {
+	if len(b) < eventHeaderBytes {
+		return event{}, fmt.Errorf("event: %w", errShort)
+	}
+	e := event{
+		time: binary.LittleEndian.Uint32(b), typ: b[4], serverID: binary.LittleEndian.Uint32(b[5:]),
+		size: binary.LittleEndian.Uint32(b[9:]), logPos: binary.LittleEndian.Uint32(b[13:]), flags: binary.LittleEndian.Uint16(b[17:]),
+	}
+	if int64(e.size) != int64(len(b)) {
+		return event{}, fmt.Errorf("event of %d bytes says that it has %d: %w", len(b), e.size, errShort)
+	}
+	if checksum {
+		if len(b) < eventHeaderBytes+4 {
+			return event{}, fmt.Errorf("event: %w", errShort)
+		}
+		sum := b[len(b)-4:]
+		b = b[:len(b)-4]
+		if crc32.ChecksumIEEE(b) != binary.LittleEndian.Uint32(sum) {
+			return event{}, errChecksum
+		}
+	}
+	e.body = b[eventHeaderBytes:]
+	return e, nil
+}
+
+// hasChecksums reads from a format description, whole with its header, whether
+// the events of its file carry checksums. The description itself always has
+// room for one.
+func hasChecksums(b []byte) bool {
+	const algorithmOff, algorithmCRC32 = 0, 1
+	return len(b) > eventHeaderBytes+5 && b[len(b)-5] == algorithmCRC32
+}
+
+// gtidEvent is what a GTID event says.
+type gtidEvent struct {
+	gtid   gtid
+	micros int64 // when the transaction was committed, by its first server; 0 if not told
+}
+
+// parseGTID reads a GTID or anonymous GTID event.
+func parseGTID(body []byte) (g gtidEvent, err error) {
+	w := wire{p: body}
+	w.skip(1) // flags
+	copy(g.gtid.sid[:], w.take(16))
+	g.gtid.number = int64(w.uint64())
+	if w.bad {
+		return g, fmt.Errorf("GTID event: %w", errShort)
+	}
+	const logicalClock = 2
+	if len(w.p) < 17+7 || w.uint8() != logicalClock {
+		return g, nil
+	}
+	w.skip(16)
+	immediate := w.little(7)
+	if immediate&(1<<55) != 0 {
+		immediate = w.little(7) // that of the original server
+	}
+	g.micros = int64(immediate)
+	return g, w.err()
+}
+
+// parseTaggedGTID reads the event that servers from 8.3 on write for a GTID
+// with a tag. Its self-describing form is left to the library.
+func parseTaggedGTID(body []byte) (g gtidEvent, err error) {
+	defer func() {
+		if recover() != nil {
+			err = fmt.Errorf("tagged GTID event: %w", errShort)
+		}
+	}()
+	var e replication.GtidTaggedLogEvent
+	if err := e.Decode(body); err != nil {
+		return g, fmt.Errorf("tagged GTID event: %w", err)
+	}
+	copy(g.gtid.sid[:], e.SID)
+	g.gtid.tag, g.gtid.number = e.Tag.String(), e.GNO
+	g.micros = int64(e.ImmediateCommitTimestamp)
+	if e.OriginalCommitTimestamp != 0 {
+		g.micros = int64(e.OriginalCommitTimestamp)
+	}
+	return g, nil
+}
+
+// parseMariaGTID reads MariaDB's; standalone says that one event follows, and
+// no commit.
+func parseMariaGTID(e *event) (g gtid, standalone bool, err error) {
+	w := wire{p: e.body}
+	g.number = int64(w.uint64())
+	g.domain, g.server = w.uint32(), e.serverID
+	const flagStandalone = 1
+	standalone = w.uint8()&flagStandalone != 0
+	if w.bad {
+		err = fmt.Errorf("GTID event: %w", errShort)
+	}
+	return g, standalone, err
+}
+
+// queryEvent is a statement in the log.
+type queryEvent struct {
+	thread   uint32
+	database []byte
+	status   []byte
+	sql      []byte
+}
+
+func parseQuery(body []byte, loadFile bool) (q queryEvent, err error) {
+	w := wire{p: body}
+	q.thread = w.uint32()
+	w.skip(4)
+	dbLen := int(w.uint8())
+	w.skip(2)
+	statusLen := int(w.uint16())
+	if loadFile {
+		w.skip(4 + 4 + 4 + 1)
+	}
+	q.status = w.take(statusLen)
+	q.database = w.take(dbLen)
+	w.skip(1)
+	q.sql = w.rest()
+	if w.bad {
+		err = fmt.Errorf("query event: %w", errShort)
+	}
+	return q, err
+}
+
+// sqlMode returns the session's sql_mode, if the event has it.
+func (q *queryEvent) sqlMode() uint64 {
+	const flags2, mode = 0, 1
+	w := wire{p: q.status}
+	for w.more() {
+		switch w.uint8() {
+		case flags2:
+			w.skip(4)
+		case mode:
+			return w.uint64()
+		default: // the two above come first
+			return 0
+		}
+	}
+	return 0
+}
+
+// rowsHeader is the head of a rows event.
+type rowsHeader struct {
+	table         uint64
+	before, after []byte // which columns the images have; after only in updates
+	rows          []byte
+}
+
+// noTable is the number that a rows event has which only ends a statement.
+const noTable = 0xffffff
+
+func parseRowsHeader(body []byte, withExtra, update bool) (h rowsHeader, err error) {
+	w := wire{p: body}
+	h.table = w.uint48()
+	w.skip(2)
+	if withExtra {
+		n := int(w.uint16())
+		w.skip(n - 2)
+	}
+	n, _ := w.lenenc()
+	if n > maxColumns {
+		w.bad = true
+		n = 0
+	}
+	h.before = w.take((int(n) + 7) / 8)
+	if update {
+		h.after = w.take((int(n) + 7) / 8)
+	}
+	if w.bad {
+		return h, fmt.Errorf("rows event: %w", errShort)
+	}
+	h.rows = w.rest()
+	return h, nil
+}

@@ -1,0 +1,590 @@
+package mysql
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/penstock/penstock/capture"
+	"github.com/penstock/penstock/capture/mysql/internal/ddl"
+	"github.com/penstock/penstock/schema"
+)
+
+// A table with an integer key is cut into chunks of about rowsPerChunk rows,
+// but not into more than maxChunks.
+const (
+	rowsPerChunk = 100_000
+	maxChunks    = 128
+)
+
+// scanner copies tables. It implements capture.Scanner.
+type scanner struct {
+	db       *database
+	main     *conn
+	sessions []*session
+	server   *serverInfo
+	locked   bool
+	plans    map[*schema.Table]*scanPlan
+	position position
+	// ahead is how far the server's clock is before ours.
+	ahead time.Duration
+}
+
+// listed is a table of the server.
+type listed struct {
+	database, name string
+	rows           int64
+}
+
+// Begin implements capture.Scanner.
+//
+// With the right to lock, all tables are locked for reading for as long as it
+// takes to open the sessions' views and to read the log's position and the
+// tables' definitions, so that position and view are of the same moment.
+// Without it, the position is read first, and the views are of later moments:
+// some changes are then both in the copy and in the log, which converges.
+func (s *scanner) Begin(ctx context.Context, n int, from schema.Position) (_ *capture.View, err error) {
+	defer func() { err = transient(err) }()
+	cfg := s.db.cfg
+	if s.main, err = s.connect(ctx); err != nil {
+		return nil, err
+	}
+	if s.server, err = inspect(ctx, s.main); err != nil {
+		return nil, err
+	}
+	if err := s.server.readable(cfg); err != nil {
+		return nil, err
+	}
+	for range n {
+		c, err := s.connect(ctx)
+		if err != nil {
+			return nil, err
+		}
+		s.sessions = append(s.sessions, &session{scanner: s, conn: c})
+		if err := c.exec(ctx, "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ"); err != nil {
+			return nil, err
+		}
+	}
+	all, err := s.list(ctx)
+	if err != nil {
+		return nil, err
+	}
+	captured := slices.DeleteFunc(slices.Clone(all), func(t listed) bool { return !cfg.filter.Table(t.database, "", t.name) })
+	catalogue, statements, err := s.fix(ctx, captured, n)
+	if err != nil {
+		return nil, err
+	}
+	view := &capture.View{Position: s.position.encode()}
+	if from != nil {
+		view.Position = from
+		if s.position, err = parsePosition(from); err != nil {
+			return nil, err
+		}
+	} else if err := s.journal(ctx, all, statements); err != nil {
+		return nil, err
+	}
+	if n == 0 {
+		return view, nil
+	}
+	if err := s.plan(ctx, view, captured, catalogue); err != nil {
+		return nil, err
+	}
+	for _, ses := range s.sessions {
+		view.Sessions = append(view.Sessions, ses)
+	}
+	return view, nil
+}
+
+func (s *scanner) connect(ctx context.Context) (*conn, error) {
+	c, err := dial(ctx, s.db.cfg)
+	if err != nil {
+		return nil, err
+	}
+	if err := prepareSession(ctx, c, s.db.cfg); err != nil {
+		return nil, errors.Join(err, c.close())
+	}
+	return c, nil
+}
+
+// list returns the tables of all databases that are captured, system databases
+// left out, in the order of their names.
+func (s *scanner) list(ctx context.Context) ([]listed, error) {
+	// Fresh estimates; the variable is not there before 8.0.
+	if err := s.main.exec(ctx, "SET SESSION information_schema_stats_expiry = 0"); err != nil && !isServerError(err) {
+		return nil, err
+	}
+	r, err := s.main.query(ctx, "SELECT TABLE_SCHEMA, TABLE_NAME, TABLE_ROWS FROM information_schema.TABLES "+
+		"WHERE TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED') AND TABLE_SCHEMA NOT IN ('information_schema', 'performance_schema', 'mysql', 'sys')")
+	if err != nil {
+		return nil, err
+	}
+	var tables []listed
+	for _, row := range r.rows {
+		t := listed{database: row[0].text, name: row[1].text, rows: -1}
+		if !row[2].null {
+			t.rows = number(row[2].text)
+		}
+		if s.db.cfg.filter.Namespace(t.database) {
+			tables = append(tables, t)
+		}
+	}
+	slices.SortFunc(tables, func(a, b listed) int {
+		return cmp.Or(strings.Compare(a.database, b.database), strings.Compare(a.name, b.name))
+	})
+	return tables, nil
+}
+
+// definedBy is a table and the statement that creates it.
+type definedBy struct{ database, name, sql string }
+
+// fix fixes the position, opens the views and reads the definitions of the
+// captured tables.
+func (s *scanner) fix(ctx context.Context, captured []listed, n int) (*ddl.Catalogue, []definedBy, error) {
+	if err := s.lock(ctx); err != nil {
+		return nil, nil, err
+	}
+	// The position comes first: if nothing is locked, the views must be later.
+	if err := s.readPosition(ctx); err != nil {
+		return nil, nil, err
+	}
+	for _, ses := range s.sessions {
+		if err := ses.conn.exec(ctx, "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY"); err != nil {
+			return nil, nil, err
+		}
+	}
+	catalogue := &ddl.Catalogue{FoldCase: s.server.foldCase, MariaDB: s.server.mariaDB, Charset: s.server.charset}
+	statements, err := s.define(ctx, catalogue, captured)
+	if err != nil {
+		return nil, nil, err
+	}
+	return catalogue, statements, s.unlock(ctx)
+}
+
+func (s *scanner) lock(ctx context.Context) error {
+	if !s.db.cfg.lock {
+		return nil
+	}
+	seconds := max(1, int(math.Ceil(s.db.cfg.lockTimeout.Seconds())))
+	if err := s.main.exec(ctx, "SET SESSION lock_wait_timeout = "+strconv.Itoa(seconds)); err != nil {
+		return err
+	}
+	err := s.main.exec(ctx, "FLUSH TABLES WITH READ LOCK")
+	switch {
+	case err == nil:
+		s.locked = true
+		return nil
+	case isServerError(err, errLockWaitTimeout):
+		s.db.cfg.logger.Warn("no lock on all tables within snapshot.lock.timeout.ms, because of a long statement or another lock; "+
+			"the snapshot goes on without: changes of the moment when it begins may be published twice", "timeout", s.db.cfg.lockTimeout)
+	case isServerError(err):
+		s.db.cfg.logger.Warn("no lock on all tables; the snapshot goes on without: changes of the moment when it begins may be published twice",
+			"remedy", "GRANT RELOAD ON *.* TO "+account(s.db.cfg), "err", err)
+	default:
+		return err
+	}
+	return nil
+}
+
+func (s *scanner) unlock(ctx context.Context) error {
+	if !s.locked {
+		return nil
+	}
+	s.locked = false
+	return s.main.exec(ctx, "UNLOCK TABLES")
+}
+
+func (s *scanner) readPosition(ctx context.Context) error {
+	st, err := logStatus(ctx, s.main)
+	if err != nil {
+		if isServerError(err, errSpecificAccess, errAccessDenied) {
+			return fmt.Errorf("the user %s may not read the log's position: run GRANT REPLICATION CLIENT ON *.* TO %s: %w",
+				s.db.cfg.user, account(s.db.cfg), err)
+		}
+		return err
+	}
+	gtids, err := executed(ctx, s.main, s.server)
+	if err != nil {
+		return err
+	}
+	text, _, err := s.main.one(ctx, "SELECT UNIX_TIMESTAMP()")
+	if err != nil {
+		return err
+	}
+	seconds := number(text)
+	s.ahead = time.Until(time.Unix(seconds, 0)).Truncate(time.Second)
+	s.position = position{File: st.file, Pos: st.pos, GTIDs: gtids, TimeSeconds: seconds}
+	return nil
+}
+
+// define reads the definitions of tables into a catalogue. A table that has
+// been dropped since it was listed is left out.
+func (s *scanner) define(ctx context.Context, catalogue *ddl.Catalogue, tables []listed) ([]definedBy, error) {
+	var statements []definedBy
+	for _, t := range tables {
+		r, err := s.main.query(ctx, "SHOW CREATE TABLE "+ident(t.database)+"."+ident(t.name))
+		if isServerError(err, errNoSuchTable) {
+			continue
+		}
+		if err != nil {
+			if isServerError(err, errTableAccess) {
+				err = capture.Permanent(fmt.Errorf("the user %s may not read table %s.%s: run GRANT SELECT ON %s.%s TO %s: %w",
+					s.db.cfg.user, t.database, t.name, ident(t.database), ident(t.name), account(s.db.cfg), err))
+			}
+			return nil, err
+		}
+		sql, ok := r.get(r.rows[0], "Create Table")
+		if !ok {
+			return nil, fmt.Errorf("SHOW CREATE TABLE %s.%s has no statement", t.database, t.name)
+		}
+		if _, err := catalogue.Apply(t.database, sql, ddl.Mode{}); err != nil {
+			if !s.db.cfg.filter.Table(t.database, "", t.name) {
+				continue
+			}
+			return nil, capture.Permanent(fmt.Errorf("definition of table %s.%s: %w", t.database, t.name, err))
+		}
+		statements = append(statements, definedBy{t.database, t.name, sql})
+	}
+	return statements, nil
+}
+
+// journal writes the definitions that the stream starts from: those of the
+// captured tables, read under the lock, and those of the other tables of their
+// databases, which may be given a captured name later.
+func (s *scanner) journal(ctx context.Context, all []listed, captured []definedBy) error {
+	h, err := openHistory(ctx, s.db.cfg, s.db.env, nil, s.server)
+	if err != nil || h.journal == nil {
+		return err
+	}
+	err = s.writeJournal(ctx, h, all, captured)
+	return errors.Join(err, h.close())
+}
+
+func (s *scanner) writeJournal(ctx context.Context, h *history, all []listed, statements []definedBy) error {
+	if !s.db.cfg.onlyTables {
+		others := slices.DeleteFunc(slices.Clone(all), func(t listed) bool { return s.db.cfg.filter.Table(t.database, "", t.name) })
+		more, err := s.define(ctx, &ddl.Catalogue{MariaDB: s.server.mariaDB}, others)
+		if err != nil {
+			return err
+		}
+		statements = append(slices.Clip(statements), more...)
+	}
+	r, err := s.main.query(ctx, "SELECT @@GLOBAL.character_set_server, @@GLOBAL.collation_server")
+	if err != nil {
+		return err
+	}
+	first := fmt.Sprintf("SET character_set_server=%s, collation_server=%s", r.rows[0][0].text, r.rows[0][1].text)
+	if err := h.record(ctx, &s.position, "", first, true); err != nil {
+		return err
+	}
+	r, err = s.main.query(ctx, "SELECT SCHEMA_NAME, DEFAULT_CHARACTER_SET_NAME, DEFAULT_COLLATION_NAME FROM information_schema.SCHEMATA ORDER BY SCHEMA_NAME")
+	if err != nil {
+		return err
+	}
+	for _, row := range r.rows {
+		name := row[0].text
+		if systemDatabase(name) || !s.db.cfg.filter.Namespace(name) {
+			continue
+		}
+		sql := fmt.Sprintf("CREATE DATABASE %s CHARSET %s COLLATE %s", ident(name), row[1].text, row[2].text)
+		if err := h.record(ctx, &s.position, name, sql, true); err != nil {
+			return err
+		}
+	}
+	for _, st := range statements {
+		if err := h.record(ctx, &s.position, st.database, "DROP TABLE IF EXISTS "+ident(st.database)+"."+ident(st.name), true); err != nil {
+			return err
+		}
+		if err := h.record(ctx, &s.position, st.database, st.sql, true); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// scanPlan reads the rows of one table.
+type scanPlan struct {
+	table    *schema.Table
+	sql      string // without WHERE
+	decoders []textDecoder
+	key      string // the column that chunks go by, quoted; empty if there is none
+	source   schema.Row
+}
+
+// plan prepares the scans of the view's tables, in the order in which Debezium
+// copies them.
+func (s *scanner) plan(ctx context.Context, view *capture.View, captured []listed, catalogue *ddl.Catalogue) error {
+	cfg := s.db.cfg
+	slices.SortStableFunc(captured, func(a, b listed) int {
+		switch cfg.orderByRows {
+		case "ascending":
+			return cmp.Compare(a.rows, b.rows)
+		case "descending":
+			return cmp.Compare(b.rows, a.rows)
+		default:
+			return cmp.Compare(cfg.filter.Rank(a.database, "", a.name), cfg.filter.Rank(b.database, "", b.name))
+		}
+	})
+	s.plans = map[*schema.Table]*scanPlan{}
+	for _, t := range captured {
+		def := catalogue.Table(t.database, t.name)
+		if def == nil || !cfg.filter.Snapshot(t.database, "", t.name) {
+			continue
+		}
+		p, err := newScanPlan(cfg, fromDDL(def))
+		if err != nil {
+			return capture.Permanent(fmt.Errorf("table %s.%s: %w", t.database, t.name, err))
+		}
+		s.plans[p.table] = p
+		bounds, err := s.bounds(ctx, p, t.rows)
+		if err != nil {
+			return err
+		}
+		view.Tables = append(view.Tables, capture.TableScan{Table: p.table, Rows: t.rows, Bounds: bounds})
+	}
+	return nil
+}
+
+func newScanPlan(cfg *config, d *definition) (*scanPlan, error) {
+	sh, err := d.shape(cfg)
+	if err != nil {
+		return nil, err
+	}
+	p := &scanPlan{table: sh.table, source: make(schema.Row, sourceFields), decoders: make([]textDecoder, len(sh.table.Columns))}
+	constants(p.source, sh.table.Source)
+	p.source[srcSnapshot] = notSnapshot
+	var list strings.Builder
+	for i := range d.columns {
+		cell := sh.cells[i]
+		if cell < 0 {
+			continue
+		}
+		c := &d.columns[i]
+		t := types[c.Type] // shape has looked it up already
+		p.decoders[cell] = t.text(&cfg.values, c)
+		if list.Len() > 0 {
+			list.WriteString(", ")
+		}
+		if t.query != nil {
+			list.WriteString(t.query(ident(c.Name)))
+		} else {
+			list.WriteString(ident(c.Name))
+		}
+	}
+	if list.Len() == 0 {
+		return nil, errors.New("no column is captured")
+	}
+	p.sql = "SELECT " + list.String() + " FROM " + ident(d.database) + "." + ident(d.name)
+	if len(d.key) == 1 {
+		if c := &d.columns[d.key[0]]; types[c.Type] == integers {
+			p.key = ident(c.Name)
+		}
+	}
+	return p, nil
+}
+
+// bounds cuts a large table by equal ranges of its key.
+func (s *scanner) bounds(ctx context.Context, p *scanPlan, rows int64) ([]string, error) {
+	chunks := min(rows/rowsPerChunk, maxChunks)
+	if p.key == "" || chunks < 2 {
+		return nil, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	r, err := s.sessions[0].conn.query(ctx, fmt.Sprintf("SELECT MIN(%[1]s), MAX(%[1]s) FROM %s.%s", p.key, ident(p.table.Database), ident(p.table.Name)))
+	if err != nil {
+		return nil, s.scanError(p.table, err)
+	}
+	if len(r.rows) == 0 || r.rows[0][0].null {
+		return nil, nil
+	}
+	return cutRange(r.rows[0][0].text, r.rows[0][1].text, chunks), nil
+}
+
+// cutRange returns the bounds of equal parts of a range of integers, signed or
+// unsigned.
+func cutRange(low, high string, parts int64) []string {
+	a, negative, errA := parseDigits([]byte(low))
+	if negative {
+		a = -a
+	}
+	b, negativeB, errB := parseDigits([]byte(high))
+	if negativeB {
+		b = -b
+	}
+	if errA != nil || errB != nil {
+		return nil
+	}
+	// Differences are right in 64 bits even between negative and unsigned.
+	width := b - a
+	if width < uint64(parts) {
+		return nil
+	}
+	var bounds []string
+	for i := int64(1); i < parts; i++ {
+		at := a + width/uint64(parts)*uint64(i)
+		if negative && int64(at) < 0 || negative && !negativeB && at >= a {
+			bounds = append(bounds, strconv.FormatInt(int64(at), 10))
+			continue
+		}
+		bounds = append(bounds, strconv.FormatUint(at, 10))
+	}
+	return bounds
+}
+
+// scanError explains why rows cannot be read.
+func (s *scanner) scanError(t *schema.Table, err error) error {
+	switch {
+	case isServerError(err, errTableDefChanged):
+		return fmt.Errorf("table %s was altered while the snapshot began, which has to begin anew: %w", t.Path(), err)
+	case isServerError(err, errTableAccess):
+		return capture.Permanent(fmt.Errorf("the user %s may not read table %s: run GRANT SELECT ON %s.%s TO %s: %w",
+			s.db.cfg.user, t.Path(), ident(t.Database), ident(t.Name), account(s.db.cfg), err))
+	default:
+		return fmt.Errorf("read table %s: %w", t.Path(), transient(err))
+	}
+}
+
+// Close implements capture.Scanner. Ending the connections gives up locks and
+// views.
+func (s *scanner) Close(context.Context) error {
+	var err error
+	for _, ses := range s.sessions {
+		err = errors.Join(err, ses.conn.close())
+	}
+	if s.main != nil {
+		err = errors.Join(err, s.main.close())
+	}
+	return err
+}
+
+// session implements capture.Session over a connection with an open view.
+type session struct {
+	scanner *scanner
+	conn    *conn
+	broken  bool // a scan was given up in the middle of its rows
+}
+
+// Scan implements capture.Session.
+func (s *session) Scan(ctx context.Context, t *schema.Table, lower, upper string) (capture.Rows, error) {
+	p := s.scanner.plans[t]
+	if p == nil {
+		return nil, fmt.Errorf("table %s is not part of the view", t.Path())
+	}
+	if s.broken {
+		return nil, errors.New("the session's last scan was not read to its end")
+	}
+	sql, err := p.where(lower, upper)
+	if err != nil {
+		return nil, err
+	}
+	columns, err := s.conn.start(ctx, sql)
+	if err == nil && len(columns) != len(p.decoders) {
+		err = fmt.Errorf("%d columns instead of %d", len(columns), len(p.decoders))
+	}
+	if err != nil {
+		s.broken = !isServerError(err)
+		return nil, s.scanner.scanError(t, err)
+	}
+	r := &rows{session: s, plan: p, micros: time.Now().Add(s.scanner.ahead).Unix() * microsPerSecond}
+	r.source = slices.Clone(p.source)
+	r.source[srcTsMs] = schema.Int(r.micros / 1000)
+	r.source[srcTsUs] = schema.Int(r.micros)
+	r.source[srcTsNs] = schema.Int(r.micros * 1000)
+	r.source[srcServerID], r.source[srcRow] = schema.Int(0), schema.Int(0)
+	r.source[srcFile] = schema.Text(s.scanner.position.File)
+	r.source[srcPos] = schema.Int(int64(s.scanner.position.Pos))
+	return r, nil
+}
+
+// where completes the query of a chunk.
+func (p *scanPlan) where(lower, upper string) (string, error) {
+	var conditions []string
+	for _, b := range []struct{ bound, operator string }{{lower, " >= "}, {upper, " < "}} {
+		if b.bound == "" {
+			continue
+		}
+		if _, _, err := parseDigits([]byte(b.bound)); err != nil || p.key == "" {
+			return "", fmt.Errorf("table %s cannot be cut at %q", p.table.Path(), b.bound)
+		}
+		conditions = append(conditions, p.key+b.operator+b.bound)
+	}
+	if len(conditions) == 0 {
+		return p.sql, nil
+	}
+	return p.sql + " WHERE " + strings.Join(conditions, " AND "), nil
+}
+
+// rows are the rows of one chunk, as they come from the server.
+type rows struct {
+	session *session
+	plan    *scanPlan
+	source  schema.Row
+	micros  int64
+	done    bool
+}
+
+// Next implements capture.Rows.
+func (r *rows) Next(ctx context.Context, b *schema.Batch) (done bool, err error) {
+	for !r.done && !b.Full() {
+		packet, _, err := r.session.conn.packets.next(ctx, nil)
+		if err != nil {
+			return false, fmt.Errorf("read table %s: %w", r.plan.table.Path(), err)
+		}
+		switch {
+		case len(packet) == 0:
+			return false, fmt.Errorf("read table %s: %w", r.plan.table.Path(), errShort)
+		case isEOF(packet):
+			r.done = true
+			return true, nil
+		case packet[0] == 0xff:
+			r.done = true
+			return false, r.session.scanner.scanError(r.plan.table, serverError(packet))
+		}
+		if err := r.row(b, packet); err != nil {
+			return false, err
+		}
+	}
+	return r.done, nil
+}
+
+// row decodes one row.
+func (r *rows) row(b *schema.Batch, packet []byte) error {
+	w := wire{p: b.Copy(packet)}
+	row := b.Row(len(r.plan.decoders))
+	for i, decode := range r.plan.decoders {
+		n, null := w.lenenc()
+		if null {
+			continue
+		}
+		if n > uint64(len(w.p)) {
+			return fmt.Errorf("read table %s: %w", r.plan.table.Path(), errShort)
+		}
+		if err := decode(&b.Arena, w.take(int(n)), &row[i]); err != nil {
+			return capture.Permanent(fmt.Errorf("value of %s.%s: %w", r.plan.table.Path(), r.plan.table.Columns[i].Name, err))
+		}
+	}
+	if w.bad {
+		return fmt.Errorf("read table %s: %w", r.plan.table.Path(), errShort)
+	}
+	e := b.Append()
+	e.Op, e.Table, e.After, e.TimeMicros = schema.OpRead, r.plan.table, row, r.micros
+	e.Source = b.Row(sourceFields)
+	copy(e.Source, r.source)
+	return nil
+}
+
+// Close implements capture.Rows. A chunk that was not read to its end costs
+// the connection, which has no other way to stop the server.
+func (r *rows) Close() error {
+	if r.done {
+		return nil
+	}
+	r.session.broken = true
+	return r.session.conn.close()
+}

@@ -1,0 +1,772 @@
+package mysql
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha1"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/go-mysql-org/go-mysql/mysql"
+	"github.com/penstock/penstock/capture"
+	"github.com/penstock/penstock/schema"
+)
+
+const (
+	// idleFor is how long Next waits for a first event.
+	idleFor = time.Second
+	// heartbeatEvery is how often a server with nothing to say says so, and
+	// silentFor how long it may be silent before the connection counts as dead.
+	heartbeatEvery = 5 * time.Second
+	silentFor      = 30 * time.Second
+)
+
+// source streams the binary log. It implements capture.Source.
+//
+// It speaks the replication protocol itself, over a connection that go-mysql
+// has authenticated, instead of using that library's BinlogSyncer: events are
+// decoded where the socket's reader put them, so that memory is bounded by a
+// few buffers and one event whatever a transaction's size; checksums are
+// verified; and closing it needs no second connection.
+type source struct {
+	cfg     *config
+	conn    *conn
+	server  *serverInfo
+	history *history
+
+	checksum bool // events carry one
+	heard    time.Time
+	idle     *time.Timer
+
+	// Where the log has been read to.
+	file     string
+	end      uint64 // of the last event
+	begin    uint64 // of the current event
+	done     *gtidSet
+	serverID uint32
+	time     uint32
+	last     position // what the latest End was made of
+
+	tx   transaction
+	skip skipping
+
+	payload  payload
+	inflater inflater
+	rows     *rowsEvent // an event of which rows are left
+	rowsMem  rowsEvent
+	reader   rowReader
+
+	tables   map[uint64]*tableEntry
+	versions map[string]*tableEntry // by database and table
+
+	query []byte // the statement that the next rows come from, for include.query
+	// Texts that are in the current batch already.
+	gtidCell, queryCell schema.Value
+}
+
+// transaction is the one in progress.
+type transaction struct {
+	open      bool // a GTID or BEGIN has been read and no commit yet
+	explicit  bool // it ends with a commit, and not with its only statement
+	begin     uint64
+	hasGTID   bool
+	gtid      gtid
+	text      []byte // the GTID as text
+	micros    int64  // when it was committed; 0 if not known
+	thread    uint32
+	hasThread bool
+	events    int // done with, BEGIN included
+}
+
+// skipping is what of the transaction that was in progress at the position has
+// been handed out before.
+type skipping struct {
+	events, rows int
+	transaction  string // its GTID; empty for the first that comes
+}
+
+func (s *skipping) active() bool { return s.events > 0 || s.rows > 0 }
+
+// tableEntry is a version of a table as TABLE_MAP events describe it.
+type tableEntry struct {
+	raw  []byte // the event without the table's number
+	plan *rowPlan
+}
+
+// rowsEvent is a rows event in progress.
+type rowsEvent struct {
+	plan          *rowPlan
+	op            schema.Op
+	before, after []byte
+	rest          []byte // rows that are not read yet; not in the batch
+	row           int    // how many were read
+	skip          int    // how many of them are not to be handed out
+}
+
+// openSource begins to read at a position.
+func openSource(ctx context.Context, d *database, from schema.Position) (_ *source, err error) {
+	at, err := parsePosition(from)
+	if err != nil {
+		return nil, err
+	}
+	c, err := dial(ctx, d.cfg)
+	if err != nil {
+		return nil, transient(err)
+	}
+	s := &source{cfg: d.cfg, conn: c, tables: map[uint64]*tableEntry{}, versions: map[string]*tableEntry{}}
+	defer func() {
+		if err != nil {
+			err = transient(errors.Join(err, s.history.close(), c.close()))
+		}
+	}()
+	if s.server, err = inspect(ctx, c); err != nil {
+		return nil, err
+	}
+	if err := s.server.readable(d.cfg); err != nil {
+		return nil, err
+	}
+	if s.history, err = openHistory(ctx, d.cfg, d.env, &at, s.server); err != nil {
+		return nil, err
+	}
+	if s.server.metadata != "FULL" && s.history.tables.Empty() {
+		return nil, capture.Permanent(fmt.Errorf("the schema history %s has no table definitions for the saved position, and the server does not log them: "+
+			"run SET GLOBAL binlog_row_metadata = FULL before the next changes, or let snapshot.mode=when_needed copy the tables again: %w",
+			d.cfg.history.topic, capture.ErrPositionLost))
+	}
+	if err := s.startAt(ctx, at); err != nil {
+		return nil, err
+	}
+	s.idle = time.NewTimer(idleFor)
+	s.heard = time.Now()
+	return s, nil
+}
+
+// startAt asks the server for the log from a position on.
+func (s *source) startAt(ctx context.Context, at position) (err error) {
+	byGTID := at.GTIDs != "" && s.server.gtid && !s.cfg.ignoreGTID
+	if s.done, err = newGTIDSet(s.cfg.flavor, at.GTIDs); err != nil {
+		return capture.Permanent(fmt.Errorf("the saved position: %w; reset the connector's offsets", err))
+	}
+	if !s.server.gtid {
+		s.done, _ = newGTIDSet(s.cfg.flavor, "")
+	}
+	if err := checkReach(ctx, s.conn, s.server, &at, byGTID, s.cfg); err != nil {
+		return err
+	}
+	s.skip = skipping{events: at.Event, rows: at.Row, transaction: at.Transaction}
+	s.file, s.end, s.last = at.File, at.Pos, at
+	settings := []string{
+		"SET @master_binlog_checksum = @@GLOBAL.binlog_checksum, @source_binlog_checksum = @@GLOBAL.binlog_checksum",
+		fmt.Sprintf("SET @master_heartbeat_period = %d, @source_heartbeat_period = %d", heartbeatEvery, heartbeatEvery),
+		fmt.Sprintf("SET @slave_uuid = '%[1]s', @replica_uuid = '%[1]s'", s.replicaUUID()),
+		fmt.Sprintf("SET SESSION net_write_timeout = %d", s.cfg.netWrite),
+	}
+	if s.cfg.netRead > 0 {
+		settings = append(settings, fmt.Sprintf("SET SESSION net_read_timeout = %d", s.cfg.netRead))
+	}
+	if s.server.mariaDB {
+		settings = append(settings, "SET @mariadb_slave_capability = 4")
+		if byGTID {
+			settings = append(settings, "SET @slave_connect_state = "+quote(at.GTIDs), "SET @slave_gtid_strict_mode = 1")
+		}
+	}
+	for _, sql := range settings {
+		if err := s.conn.exec(ctx, sql); err != nil {
+			return fmt.Errorf("prepare to read the binary log: %w", err)
+		}
+	}
+	s.checksum = s.server.checksum == "CRC32"
+	if err := s.register(ctx); err != nil {
+		return err
+	}
+	return s.dump(at, byGTID)
+}
+
+// replicaUUID is the same for every start of a connector, by which the server
+// ends the connection of an earlier start that it still takes for alive.
+func (s *source) replicaUUID() string {
+	sum := sha1.Sum(fmt.Appendf(nil, "penstock/%s/%d", s.cfg.prefix, s.cfg.serverID))
+	var g gtid
+	copy(g.sid[:], sum[:])
+	g.sid[6] = g.sid[6]&0x0f | 0x50
+	g.sid[8] = g.sid[8]&0x3f | 0x80
+	return string(g.append(nil, flavor{})[:36])
+}
+
+// register makes the reader known as a replica, by which SHOW REPLICAS lists
+// it.
+func (s *source) register(ctx context.Context) error {
+	b := binary.LittleEndian.AppendUint32(nil, s.cfg.serverID)
+	for _, text := range []string{"penstock", "", ""} { // host, user, password
+		b = append(append(b, byte(len(text))), text...)
+	}
+	b = binary.LittleEndian.AppendUint16(b, 0)
+	b = append(b, 0, 0, 0, 0, 0, 0, 0, 0) // rank, source id
+	if err := s.conn.command(mysql.COM_REGISTER_SLAVE, b); err != nil {
+		return err
+	}
+	if _, err := s.conn.receive(ctx); err != nil {
+		if isServerError(err, errAccessDenied, errSpecificAccess) {
+			return fmt.Errorf("the user %s may not read the binary log: run GRANT REPLICATION SLAVE, REPLICATION CLIENT ON *.* TO %s: %w",
+				s.cfg.user, account(s.cfg), err)
+		}
+		return fmt.Errorf("register as a replica: %w", err)
+	}
+	return nil
+}
+
+// dump sends the command after which the server sends events without end.
+func (s *source) dump(at position, byGTID bool) error {
+	if byGTID && !s.server.mariaDB {
+		set, err := parseGTIDs(s.cfg.flavor, at.GTIDs)
+		if err != nil {
+			return capture.Permanent(err)
+		}
+		encoded := set.Encode()
+		b := binary.LittleEndian.AppendUint16(nil, 0)
+		b = binary.LittleEndian.AppendUint32(b, s.cfg.serverID)
+		b = binary.LittleEndian.AppendUint32(b, 0) // no file name
+		b = binary.LittleEndian.AppendUint64(b, 4)
+		b = binary.LittleEndian.AppendUint32(b, uint32(len(encoded)))
+		return s.conn.command(mysql.COM_BINLOG_DUMP_GTID, append(b, encoded...))
+	}
+	file, pos := at.File, max(at.Pos, 4)
+	if byGTID { // MariaDB goes by @slave_connect_state
+		file, pos = "", 4
+	}
+	if pos > 1<<32-1 {
+		return capture.Permanent(fmt.Errorf("the position %d of %s is beyond what the protocol can name; use GTIDs", pos, file))
+	}
+	const sendAnnotations = 2
+	var flags uint16
+	if s.server.mariaDB && s.cfg.includeQuery {
+		flags = sendAnnotations
+	}
+	b := binary.LittleEndian.AppendUint32(nil, uint32(pos))
+	b = binary.LittleEndian.AppendUint16(b, flags)
+	b = binary.LittleEndian.AppendUint32(b, s.cfg.serverID)
+	return s.conn.command(mysql.COM_BINLOG_DUMP, append(b, file...))
+}
+
+// Next implements capture.Source.
+func (s *source) Next(ctx context.Context, b *schema.Batch) error {
+	s.reader.arena = &b.Arena
+	s.gtidCell, s.queryCell = schema.Value{}, schema.Value{}
+	s.idle.Reset(idleFor)
+	err := s.fill(ctx, b)
+	s.reader.arena = nil
+	if err != nil {
+		return transient(err)
+	}
+	b.End = s.resume()
+	return nil
+}
+
+// fill reads until the batch is full, nothing more is there, or the time is
+// up.
+func (s *source) fill(ctx context.Context, b *schema.Batch) error {
+	for n := 1; !b.Full(); n++ {
+		if s.rows != nil {
+			if err := s.readRows(b); err != nil {
+				return err
+			}
+			continue
+		}
+		e, ok, err := s.event(ctx, len(b.Events) == 0)
+		if err != nil {
+			return err
+		}
+		if !ok {
+			return nil
+		}
+		if err := s.handle(ctx, b, e); err != nil {
+			return err
+		}
+		if n%512 == 0 { // busy with events that nobody wants
+			select {
+			case <-s.idle.C:
+				return nil
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			default:
+			}
+		}
+	}
+	return nil
+}
+
+// event returns the next event. ok is false if none is there, or none has come
+// in time.
+func (s *source) event(ctx context.Context, wait bool) (e event, ok bool, err error) {
+	if s.payload.open {
+		e, ok, err = s.payload.next()
+		if err != nil {
+			return e, false, capture.Permanent(s.at(err))
+		}
+		if ok {
+			return e, true, nil
+		}
+	}
+	packet, ok, err := s.conn.packets.poll()
+	if err == nil && !ok && wait {
+		packet, ok, err = s.conn.packets.next(ctx, s.idle.C)
+		if ok {
+			s.heard = time.Now()
+		}
+	}
+	if err != nil {
+		return e, false, err
+	}
+	if !ok {
+		if wait && time.Since(s.heard) > silentFor {
+			return e, false, fmt.Errorf("the server %s has been silent for %s, though it should send a heartbeat every %s", s.cfg.addr(), silentFor, heartbeatEvery)
+		}
+		return e, false, nil
+	}
+	if len(packet) == 0 {
+		return e, false, errShort
+	}
+	switch packet[0] {
+	case 0x00:
+	case 0xff:
+		return e, false, readError(serverError(packet), s.cfg)
+	default: // the end of the stream: the server shuts down
+		return e, false, errors.New("the server ended the stream of its binary log")
+	}
+	packet = packet[1:]
+	if len(packet) > 4 && packet[4] == evFormatDescription {
+		s.checksum = hasChecksums(packet)
+		e, err = parseEvent(packet, false)
+	} else {
+		e, err = parseEvent(packet, s.checksum)
+	}
+	if err != nil {
+		return e, false, capture.Permanent(s.at(err))
+	}
+	return e, true, nil
+}
+
+// at adds the place in the log to an error.
+func (s *source) at(err error) error {
+	return fmt.Errorf("binary log %s after position %d: %w", s.file, s.end, err)
+}
+
+// advance brings the place up to an event.
+func (s *source) advance(e *event) {
+	if e.inner {
+		return // within the event that holds it
+	}
+	s.time, s.serverID = e.time, e.serverID
+	if e.flags&flagArtificial != 0 {
+		return
+	}
+	if e.logPos == 0 { // MariaDB does not tell within transactions
+		s.begin = s.end
+		s.end += uint64(e.size)
+		return
+	}
+	// The log has 32 bits of the position only.
+	end := s.end&^(1<<32-1) | uint64(e.logPos)
+	if end < s.end && s.end-end > 1<<31 {
+		end += 1 << 32
+	}
+	s.end = end
+	s.begin = end - min(uint64(e.size), end)
+}
+
+// handle takes one event.
+func (s *source) handle(ctx context.Context, b *schema.Batch, e event) error {
+	switch e.typ {
+	case evRotate:
+		w := wire{p: e.body}
+		pos := w.uint64()
+		s.file, s.end, s.begin = string(w.rest()), pos, pos
+		return nil
+	case evHeartbeat, evHeartbeatV2, evFormatDescription, evPreviousGTIDs, evStop, evMariaGTIDList, evMariaCheckpoint, evMariaStartEncryption:
+		if e.typ != evHeartbeat && e.typ != evHeartbeatV2 {
+			s.advance(&e)
+		}
+		return nil
+	}
+	s.advance(&e)
+	if err := s.body(ctx, b, e); err != nil {
+		if errors.Is(err, errShort) {
+			err = capture.Permanent(err)
+		}
+		return s.at(err)
+	}
+	return nil
+}
+
+// body takes an event of a transaction.
+func (s *source) body(ctx context.Context, b *schema.Batch, e event) (err error) {
+	switch e.typ {
+	case evGTID, evAnonymousGTID, evTaggedGTID:
+		var g gtidEvent
+		if e.typ == evTaggedGTID {
+			g, err = parseTaggedGTID(e.body)
+		} else {
+			g, err = parseGTID(e.body)
+		}
+		s.start(g.gtid, e.typ != evAnonymousGTID && g.gtid.number > 0, g.micros)
+		return err
+	case evMariaGTID:
+		g, standalone, err := parseMariaGTID(&e)
+		s.start(g, true, 0)
+		if !standalone {
+			s.tx.explicit, s.tx.events = true, 1
+		}
+		return err
+	case evQuery, evMariaQueryCompressed, evExecuteLoadQuery:
+		return s.statement(ctx, b, &e)
+	case evXID, evXAPrepare:
+		return s.commit()
+	case evPayload:
+		return s.payload.start(e)
+	case evTableMap:
+		err = s.tableMap(e.body)
+	case evWriteRows, evWriteRowsV1, evMariaWriteCompressed:
+		return s.startRows(&e, schema.OpCreate)
+	case evUpdateRows, evUpdateRowsV1, evMariaUpdateCompress:
+		return s.startRows(&e, schema.OpUpdate)
+	case evDeleteRows, evDeleteRowsV1, evMariaDeleteCompress:
+		return s.startRows(&e, schema.OpDelete)
+	case evPartialUpdateRows:
+		return s.partial(&e)
+	case evRowsQuery:
+		if s.cfg.includeQuery && len(e.body) > 0 {
+			s.setQuery(e.body[1:])
+		}
+	case evMariaAnnotate:
+		if s.cfg.includeQuery {
+			s.setQuery(e.body)
+		}
+	case evIncident:
+		return capture.Permanent(fmt.Errorf("the server has lost events of its binary log (INCIDENT event), so changes may be missing; "+
+			"copy the tables again with snapshot.mode=when_needed: %w", capture.ErrPositionLost))
+	case evIntvar, evRand, evUserVar, evAppendBlock, evDeleteFile, evBeginLoadQuery, evIgnorable, evTransactionCtx, evViewChange:
+	default:
+		if e.flags&flagIgnorable == 0 {
+			return capture.Permanent(fmt.Errorf("event of type %d, which is not known; it is not passed over, since it may change data", e.typ))
+		}
+	}
+	s.tx.events++
+	return err
+}
+
+func (s *source) setQuery(sql []byte) {
+	s.query = append(s.query[:0], sql...)
+	s.queryCell = schema.Value{}
+}
+
+// start begins a transaction, or a statement that is one of its own.
+func (s *source) start(g gtid, hasGTID bool, micros int64) {
+	text := s.tx.text[:0]
+	if hasGTID {
+		text = g.append(text, s.cfg.flavor)
+	}
+	s.tx = transaction{open: true, begin: s.begin, hasGTID: hasGTID, gtid: g, text: text, micros: micros}
+	s.query = s.query[:0]
+	s.gtidCell, s.queryCell = schema.Value{}, schema.Value{}
+}
+
+// commit ends the transaction: from now on, reading can begin after it.
+func (s *source) commit() error {
+	if s.tx.hasGTID {
+		if err := s.done.add(s.tx.gtid); err != nil {
+			return err
+		}
+	}
+	if s.skipsThis() {
+		s.skip = skipping{}
+	}
+	s.tx = transaction{text: s.tx.text[:0]}
+	s.query = s.query[:0]
+	return nil
+}
+
+// skipsThis reports whether the transaction in progress is the one of which
+// some has been handed out before.
+func (s *source) skipsThis() bool {
+	return s.skip.active() && (s.skip.transaction == "" || s.skip.transaction == string(s.tx.text))
+}
+
+// resume returns where to begin again; nil if that is where it was.
+func (s *source) resume() schema.Position {
+	p := position{
+		File: s.file, Pos: s.end, GTIDs: s.done.String(), ServerID: s.serverID, TimeSeconds: int64(s.time),
+	}
+	if s.tx.open {
+		p.Pos = s.tx.begin
+		if s.tx.explicit {
+			p.Event = s.tx.events
+			p.Transaction = string(s.tx.text)
+		}
+		if s.rows != nil {
+			p.Row = s.rows.row
+		}
+	}
+	if s.skipsThis() && (p.Event < s.skip.events || p.Event == s.skip.events && p.Row < s.skip.rows) {
+		// Not yet as far as before.
+		p.Event, p.Row = s.skip.events, s.skip.rows
+	}
+	if s.skip.active() && !s.skipsThis() && !s.tx.open {
+		// The transaction has not come yet: the counts still hold for it.
+		p.Event, p.Row, p.Transaction = s.skip.events, s.skip.rows, s.skip.transaction
+	}
+	if p.File == s.last.File && p.Pos == s.last.Pos && p.Event == s.last.Event && p.Row == s.last.Row && p.GTIDs == s.last.GTIDs {
+		return nil
+	}
+	s.last = p
+	return p.encode()
+}
+
+// tableMap takes the description of a table that rows are about to come of.
+func (s *source) tableMap(body []byte) error {
+	w := wire{p: body}
+	id := w.uint48()
+	w.skip(2)
+	raw := w.rest()
+	if w.bad {
+		return fmt.Errorf("table map: %w", errShort)
+	}
+	if e := s.tables[id]; e != nil && bytes.Equal(e.raw, raw) {
+		return nil
+	}
+	if len(s.tables) > 4096 { // numbers are never used again
+		clear(s.tables)
+	}
+	// The server numbers tables anew when it opens them; what was planned for
+	// the same version under another number still holds.
+	head := wire{p: raw}
+	database := head.take(int(head.uint8()))
+	head.skip(1)
+	name := head.take(int(head.uint8()))
+	if head.bad {
+		return fmt.Errorf("table map: %w", errShort)
+	}
+	key := string(database) + "\x00" + string(name)
+	if v := s.versions[key]; v != nil && bytes.Equal(v.raw, raw) {
+		s.tables[id] = v
+		return nil
+	}
+	e := &tableEntry{raw: bytes.Clone(raw)}
+	var err error
+	if !s.cfg.filter.Table(string(database), "", string(name)) {
+		e.plan = &rowPlan{skip: true}
+	} else if e.plan, err = s.plan(raw); err != nil {
+		return err
+	}
+	s.tables[id], s.versions[key] = e, e
+	return nil
+}
+
+// plan prepares reading the rows of a version of a table.
+func (s *source) plan(raw []byte) (*rowPlan, error) {
+	m, err := parseTableMap(raw, func(id uint64) string { return s.server.collations[id] })
+	if err != nil {
+		return nil, capture.Permanent(err)
+	}
+	d, err := s.define(m)
+	if err != nil {
+		return nil, capture.Permanent(err)
+	}
+	sh, err := d.shape(s.cfg)
+	if err != nil {
+		return nil, capture.Permanent(fmt.Errorf("table %s.%s: %w", m.database, m.name, err))
+	}
+	p, err := newRowPlan(s.cfg, d, sh, m)
+	if err != nil {
+		return nil, capture.Permanent(fmt.Errorf("table %s.%s: %w", m.database, m.name, err))
+	}
+	return p, nil
+}
+
+// define finds the definition of a table. What the log says is right at this
+// place; the schema history adds what the log does not say.
+func (s *source) define(m *tableMap) (*definition, error) {
+	tracked := s.history.tables.Table(m.database, m.name)
+	if tracked == nil {
+		if !m.named {
+			return nil, fmt.Errorf("table %s.%s: its definition is not in the schema history, and the server does not log it: "+
+				"run SET GLOBAL binlog_row_metadata = FULL, and copy the tables again (snapshot.mode=when_needed, after a reset of the offsets)", m.database, m.name)
+		}
+		return &definition{database: m.database, name: m.name, columns: m.columnDefs, key: m.key}, nil
+	}
+	d := fromDDL(tracked)
+	d.database, d.name = m.database, m.name
+	why, fits := m.fits(d)
+	if fits && m.named {
+		for i := range d.columns {
+			if d.columns[i].Name != m.columnDefs[i].Name {
+				why, fits = fmt.Sprintf("column %s is %s in the log", d.columns[i].Name, m.columnDefs[i].Name), false
+				break
+			}
+		}
+	}
+	switch {
+	case fits:
+		return m.merge(d), nil
+	case m.named:
+		s.cfg.logger.Warn("the schema history does not have the definition that the log has, which is used",
+			"table", m.database+"."+m.name, "difference", why)
+		return &definition{database: m.database, name: m.name, columns: m.columnDefs, key: m.key}, nil
+	default:
+		return nil, fmt.Errorf("table %s.%s: its definition in the schema history does not fit the log: %s. It may have been altered without being logged (SQL_LOG_BIN=0). "+
+			"Run SET GLOBAL binlog_row_metadata = FULL, so that the log holds definitions, and copy the tables again (snapshot.mode=when_needed, after a reset of the offsets)",
+			m.database, m.name, why)
+	}
+}
+
+// startRows takes the head of a rows event.
+func (s *source) startRows(e *event, op schema.Op) error {
+	withExtra := e.typ >= evWriteRows && e.typ <= evDeleteRows
+	h, err := parseRowsHeader(e.body, withExtra, op == schema.OpUpdate)
+	if err != nil {
+		return err
+	}
+	t := s.tables[h.table]
+	switch {
+	case t == nil && h.table == noTable:
+		s.tx.events++
+		return nil
+	case t == nil:
+		return capture.Permanent(fmt.Errorf("rows of a table (number %d) that the log has not described", h.table))
+	}
+	skip := 0
+	if s.skipsThis() {
+		if s.tx.events < s.skip.events {
+			s.tx.events++
+			return nil
+		}
+		if s.tx.events == s.skip.events {
+			skip = s.skip.rows
+		}
+	}
+	if t.plan.skip {
+		s.tx.events++
+		return nil
+	}
+	if (len(t.plan.columns)+7)/8 != len(h.before) {
+		return capture.Permanent(fmt.Errorf("rows of %s with another number of columns than the log has described", t.plan.table.Path()))
+	}
+	if e.typ >= evMariaWriteCompressed && e.typ <= evMariaDeleteCompress {
+		if h.rows, err = s.inflater.inflate(h.rows); err != nil {
+			return capture.Permanent(err)
+		}
+	}
+	s.rowsMem = rowsEvent{plan: t.plan, op: op, before: h.before, after: h.after, rest: h.rows, skip: skip}
+	s.rows = &s.rowsMem
+	return nil
+}
+
+// readRows hands out rows of the event in progress until the batch is full.
+func (s *source) readRows(b *schema.Batch) error {
+	ev, r := s.rows, &s.reader
+	r.p, r.bad = b.Copy(ev.rest), false
+	for r.more() && !b.Full() {
+		row, err := ev.plan.image(r, ev.before)
+		if err != nil {
+			return s.rowError(err)
+		}
+		var after schema.Row
+		if ev.op == schema.OpUpdate {
+			if after, err = ev.plan.image(r, ev.after); err != nil {
+				return s.rowError(err)
+			}
+		}
+		ev.row++
+		if ev.row <= ev.skip {
+			continue
+		}
+		out := b.Append()
+		out.Op, out.Table, out.TimeMicros = ev.op, ev.plan.table, s.micros()
+		switch ev.op {
+		case schema.OpCreate:
+			out.After = row
+		case schema.OpDelete:
+			out.Before = row
+		default:
+			out.Before, out.After = row, after
+		}
+		out.Source = s.sourceRow(b, ev.plan.source, ev.row-1)
+	}
+	ev.rest = ev.rest[len(ev.rest)-len(r.p):]
+	if len(ev.rest) == 0 {
+		s.rows = nil
+		s.tx.events++
+	}
+	return nil
+}
+
+func (s *source) rowError(err error) error { return capture.Permanent(s.at(err)) }
+
+// micros is when the transaction in progress was committed.
+func (s *source) micros() int64 {
+	if s.tx.micros != 0 {
+		return s.tx.micros
+	}
+	return int64(s.time) * microsPerSecond
+}
+
+// sourceRow fills in the source block.
+func (s *source) sourceRow(b *schema.Batch, constants schema.Row, index int) schema.Row {
+	row := b.Row(sourceFields)
+	copy(row, constants)
+	micros := s.micros()
+	row[srcTsMs] = schema.Int(micros / 1000)
+	row[srcTsUs] = schema.Int(micros)
+	row[srcTsNs] = schema.Int(micros * 1000)
+	row[srcSnapshot] = notSnapshot
+	row[srcServerID] = schema.Int(int64(s.serverID))
+	if len(s.tx.text) > 0 {
+		if s.gtidCell.IsNull() {
+			s.gtidCell = schema.String(b.Copy(s.tx.text))
+		}
+		row[srcGTID] = s.gtidCell
+	}
+	row[srcFile] = schema.Text(s.file)
+	row[srcPos] = schema.Int(int64(s.begin))
+	row[srcRow] = schema.Int(int64(index))
+	if s.tx.hasThread {
+		row[srcThread] = schema.Int(int64(s.tx.thread))
+	}
+	if len(s.query) > 0 {
+		if s.queryCell.IsNull() {
+			s.queryCell = schema.String(b.Copy(s.query))
+		}
+		row[srcQuery] = s.queryCell
+	}
+	return row
+}
+
+// partial refuses updates that hold changes to JSON documents instead of the
+// documents, unless nobody wants them.
+func (s *source) partial(e *event) error {
+	h, err := parseRowsHeader(e.body, true, true)
+	if err != nil {
+		return err
+	}
+	if t := s.tables[h.table]; t == nil || !t.plan.skip {
+		return capture.Permanent(errors.New("the server logs only what changed within JSON documents, which is not supported yet: " +
+			"run SET GLOBAL binlog_row_value_options = '' and copy the tables again"))
+	}
+	s.tx.events++
+	return nil
+}
+
+// Confirm implements capture.Source. The server keeps its log regardless of
+// readers, so there is nothing to tell it.
+func (s *source) Confirm(context.Context, schema.Position) error { return nil }
+
+// Close implements capture.Source.
+func (s *source) Close(context.Context) error {
+	s.idle.Stop()
+	s.payload.close()
+	return errors.Join(s.history.close(), s.conn.close())
+}
+
+// account is the user as GRANT statements name it.
+func account(cfg *config) string { return quote(cfg.user) + "@'%'" }
