@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -14,7 +15,9 @@ import (
 type tableInfo struct {
 	columns []columnInfo
 	// key is the primary key, or else the first unique index by name whose
-	// columns are all NOT NULL; empty if there is neither.
+	// columns are all NOT NULL; empty if there is neither. Where the replica
+	// identity is an index that lacks columns of the primary key, it is that
+	// index: the log would not have the key of a deleted row.
 	key []string
 }
 
@@ -110,8 +113,9 @@ ORDER BY a.attrelid, a.attnum`, oidList(oids))
 		})
 	}
 	rows, err = query(ctx, conn, `
-SELECT i.indrelid, i.indexrelid, i.indisprimary, a.attname, a.attnotnull
+SELECT i.indrelid, i.indexrelid, i.indisprimary, a.attname, a.attnotnull, i.indisreplident AND t.relreplident = 'i'
 FROM pg_catalog.pg_index i
+JOIN pg_catalog.pg_class t ON t.oid = i.indrelid
 JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid
 CROSS JOIN LATERAL unnest(i.indkey::int2[]) WITH ORDINALITY AS k(att, ord)
 JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.att
@@ -124,16 +128,23 @@ ORDER BY i.indrelid, i.indisprimary DESC, c.relname, i.indexrelid, k.ord`, oidLi
 	for i := 0; i < len(rows); {
 		oid, index := parseOID(rows[i][0]), string(rows[i][1])
 		var names []string
-		usable := true
+		usable, identity := true, isTrue(rows[i][5])
 		for ; i < len(rows) && string(rows[i][1]) == index; i++ {
 			names = append(names, string(rows[i][3]))
 			usable = usable && (isTrue(rows[i][2]) || isTrue(rows[i][4]))
 		}
-		if t := tables[oid]; t != nil && t.key == nil && usable {
+		t := tables[oid]
+		switch {
+		case t == nil || !usable:
+		case t.key == nil, identity && !containsAll(names, t.key):
 			t.key = names
 		}
 	}
 	return tables, nil
+}
+
+func containsAll(list, wanted []string) bool {
+	return !slices.ContainsFunc(wanted, func(w string) bool { return !slices.Contains(list, w) })
 }
 
 // readTypes returns what the catalogue says of types and of those that they

@@ -20,8 +20,9 @@ func defaultOf(expression string, t valueType) *schema.Value {
 	case literalNone:
 		return t.zero
 	}
-	if scale, ok := t.schema.Parameter(schema.ParamScale); ok && t.schema.Name == schema.NameDecimal {
-		if text, ok = withScale(text, scale); !ok {
+	if t.scale > 0 {
+		var ok bool
+		if text, ok = withScale(text, t.scale); !ok {
 			return nil
 		}
 	}
@@ -93,15 +94,10 @@ func isCasts(rest string) bool {
 
 // withScale gives a decimal number a fixed number of digits after the point;
 // false if it has more.
-func withScale(number, scale string) (string, bool) {
-	digits, _ := parseInt([]byte(scale))
+func withScale(number string, scale int) (string, bool) {
 	whole, fraction, _ := strings.Cut(number, ".")
-	switch missing := int(digits) - len(fraction); {
-	case digits < 0 || missing < 0:
+	if len(fraction) > scale {
 		return "", false
-	case digits == 0:
-		return whole, true
-	default:
-		return whole + "." + fraction + strings.Repeat("0", missing), true
 	}
+	return whole + "." + fraction + strings.Repeat("0", scale-len(fraction)), true
 }

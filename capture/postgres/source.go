@@ -495,8 +495,9 @@ func (s *source) describe(ctx context.Context, m relationMessage) (*plan, error)
 			identity = append(identity, c.name)
 		}
 	}
-	if info == nil && m.identity == 'd' {
-		// The table is gone. Its default replica identity was its primary key.
+	if info == nil && (m.identity == 'd' || m.identity == 'i') {
+		// The table is gone. Its replica identity was its primary key, or serves
+		// as one.
 		info = &tableInfo{key: identity}
 		for i := range columns {
 			columns[i].notNull = m.columns[i].identity

@@ -22,9 +22,12 @@ type valueType struct {
 	// zero stands where Debezium puts a type's neutral value: for a default
 	// that only the server can compute. nil means that there is none.
 	zero *schema.Value
-	// optionalElem says that arrays of the type hold elements whose schema is
-	// optional, as all do but enumerations.
+	// requiredElem says that the elements' schema in arrays is not optional;
+	// only that of enumerations is not.
 	requiredElem bool
+	// scale is how many digits after the point a decimal has; -1 if that
+	// varies. It serves defaults, which are written with fewer.
+	scale int
 }
 
 // typeInfo is a type as the catalogue has it.

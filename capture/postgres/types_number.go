@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math/big"
 	"strconv"
+	"strings"
 
 	"github.com/penstock/penstock/schema"
 )
@@ -96,28 +97,31 @@ func decimalSchema(precision, scale int) *schema.Schema {
 }
 
 func numericType(v *valueConfig, mod int32) valueType {
-	switch v.decimals {
-	case "double":
+	if v.decimals == "double" {
 		return floatType(schema.TypeFloat64)(v, mod)
-	case "string":
+	}
+	precision, scale, zero := 0, -1, "0"
+	if mod >= 4 {
+		precision, scale = int(uint32(mod-4)>>16), int(mod-4)&0x7ff
+		if scale >= 1024 {
+			// A negative scale rounds before the point: the number is whole,
+			// with as many more digits.
+			precision, scale = precision+2048-scale, 0
+		}
+		if scale > 0 {
+			zero = "0." + strings.Repeat("0", scale)
+		}
+	}
+	switch {
+	case v.decimals == "string":
 		t := textType("")(v, mod)
-		t.zero = constant(schema.Text("0"))
+		t.zero, t.scale = constant(schema.Text(zero)), scale
 		return t
-	}
-	if mod < 4 {
+	case scale < 0:
 		return variableScaleType()
+	default:
+		return valueType{schema: decimalSchema(precision, scale), decode: decodeDecimal, zero: constant(schema.Decimal([]byte(zero))), scale: scale}
 	}
-	precision, scale := int(uint32(mod-4)>>16), int(mod-4)&0x7ff
-	if scale >= 1024 {
-		// A negative scale rounds before the point: the number is whole, with
-		// as many more digits.
-		precision, scale = precision+2048-scale, 0
-	}
-	zero := "0"
-	if scale > 0 {
-		zero = "0." + string(bytes.Repeat([]byte{'0'}, scale))
-	}
-	return valueType{schema: decimalSchema(precision, scale), decode: decodeDecimal, zero: constant(schema.Decimal([]byte(zero)))}
 }
 
 // errNotANumber names the remedy; the number has no form as a decimal.
@@ -155,7 +159,7 @@ func variableScaleType() valueType {
 		},
 	}
 	zero := schema.Seq(schema.KindStruct, []schema.Value{schema.Int(0), schema.Bytes([]byte{0})})
-	return valueType{schema: s, decode: decodeVariableScale, zero: &zero}
+	return valueType{schema: s, decode: decodeVariableScale, zero: &zero, scale: -1}
 }
 
 // decodeVariableScale makes the number's unscaled integer and its scale, which

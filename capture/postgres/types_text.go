@@ -41,7 +41,7 @@ func (v *valueConfig) enumType(labels []string) valueType {
 		Type: schema.TypeString, Name: schema.NameDebeziumEnum, Version: 1,
 		Parameters: []schema.Parameter{{Name: "allowed", Value: strings.Join(labels, ",")}},
 	}
-	t.zero, t.requiredElem = nil, true
+	t.requiredElem = true
 	return t
 }
 
