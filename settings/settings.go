@@ -179,14 +179,14 @@ func (s *Set) Parse(raw map[string]string) (Values, Problems) {
 			}
 			text = d.Default
 		}
-		p, err := d.parse(text)
+		p, err := d.parse(text, isSet)
 		p.set = isSet
 		v.parsed[i] = p
 		if err != nil {
 			problems = append(problems, Problem{Key: d.Key, Message: err.Error()})
 			continue
 		}
-		if isSet && d.Unsupported != "" && p.text != d.Default {
+		if isSet && d.Unsupported != "" && !d.isDefault(p.text) {
 			problems = append(problems, Problem{Key: d.Key, Message: fmt.Sprintf(
 				"Invalid value %s for configuration %s: %s", d.show(text), d.Key, d.Unsupported)})
 		}
@@ -213,7 +213,11 @@ func (d *Def) show(text string) string {
 	return text
 }
 
-func (d *Def) parse(text string) (parsed, error) {
+func (d *Def) isDefault(text string) bool {
+	return text == d.Default || d.Type == Boolean && strings.EqualFold(text, d.Default)
+}
+
+func (d *Def) parse(text string, isSet bool) (parsed, error) {
 	invalid := func(why string) error {
 		return fmt.Errorf("Invalid value %s for configuration %s: %s", d.show(text), d.Key, why) //nolint:revive,staticcheck // Kafka's sentence, which clients match on
 	}
@@ -221,18 +225,23 @@ func (d *Def) parse(text string) (parsed, error) {
 	if d.Type != String && d.Type != Password {
 		p.text = strings.TrimSpace(text)
 	}
+	// An empty text is a value that was not given; one that was given must not
+	// be taken for false, 0 or no choice where the default is another.
+	blank := p.text == "" && !d.Required && (!isSet || d.Default == "")
 	var err error
 	switch d.Type {
 	case Boolean:
 		switch strings.ToLower(p.text) {
 		case "true":
 			p.boolean = true
-		case "false", "":
+		case "false":
 		default:
-			return p, invalid("Expected value to be either true or false")
+			if !blank {
+				return p, invalid("Expected value to be either true or false")
+			}
 		}
 	case Int, Short, Long:
-		if p.text == "" && !d.Required {
+		if blank {
 			break
 		}
 		bits := map[Type]int{Short: 16, Int: 32, Long: 64}[d.Type]
@@ -240,7 +249,7 @@ func (d *Def) parse(text string) (parsed, error) {
 			return p, invalid("Not a number of type " + string(d.Type))
 		}
 	case Double:
-		if p.text == "" && !d.Required {
+		if blank {
 			break
 		}
 		if p.float, err = strconv.ParseFloat(p.text, 64); err != nil {
@@ -250,7 +259,7 @@ func (d *Def) parse(text string) (parsed, error) {
 		p.list = SplitList(p.text)
 	case String, Class, Password:
 	}
-	if len(d.OneOf) > 0 && p.text != "" {
+	if len(d.OneOf) > 0 && !blank {
 		i := slices.IndexFunc(d.OneOf, func(o string) bool { return strings.EqualFold(o, strings.TrimSpace(p.text)) })
 		if i < 0 {
 			return p, invalid("Value must be one of " + strings.Join(d.OneOf, ", "))
