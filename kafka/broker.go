@@ -11,7 +11,9 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kfake"
@@ -81,8 +83,14 @@ type Broker struct {
 	cfg     BrokerConfig
 	log     *slog.Logger
 	cluster *kfake.Cluster
-	addr    string
+	addr    string // advertised
+	local   string // as it is reached from here
 	lock    *dirLock
+	intent  *os.File     // written before a commit, see recovery
+	faults  atomic.Int64 // errors that the fake has logged
+
+	stop       context.CancelFunc
+	maintained chan struct{} // closed when maintenance has ended
 
 	closing sync.Once
 	done    chan struct{} // closed when Close has done its work
@@ -149,40 +157,96 @@ func (cfg *BrokerConfig) resolve() (advertised string, err error) {
 	return host, nil
 }
 
-func (b *Broker) start(ctx context.Context, advertised string) error {
-	ln, err := net.Listen("tcp", b.cfg.Listen)
+func (b *Broker) start(ctx context.Context, advertised string) (err error) {
+	fake := filepath.Join(b.cfg.DataDir, dirBroker)
+	if err := os.MkdirAll(fake, dirPerm); err != nil {
+		return err
+	}
+	ln, err := new(net.ListenConfig).Listen(ctx, "tcp", b.cfg.Listen)
 	if err != nil {
 		return fmt.Errorf("listen on %s: %w; is a Kafka running there? Stop it, or set PENSTOCK_BROKER_LISTEN to another port", b.cfg.Listen, unwrapNet(err))
 	}
-	_, port, err := net.SplitHostPort(ln.Addr().String())
-	if err != nil {
-		return errors.Join(err, ln.Close())
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, closeListener(ln))
+		}
+	}()
+	if err := b.addresses(ln.Addr(), advertised); err != nil {
+		return err
 	}
-	b.addr = net.JoinHostPort(advertised, port)
+	r := &recovery{dir: b.cfg.DataDir, fake: fake, log: b.log}
+	if err := r.run(ctx); err != nil {
+		return fmt.Errorf("open data directory %s: %w", b.cfg.DataDir, err)
+	}
+	if b.intent, err = os.OpenFile(filepath.Join(b.cfg.DataDir, fileIntent), os.O_CREATE|os.O_TRUNC|os.O_WRONLY, filePerm); err != nil {
+		return err
+	}
 	id, err := newClusterID()
 	if err != nil {
-		return errors.Join(err, ln.Close())
+		return errors.Join(err, b.intent.Close())
 	}
+	ready := make(chan struct{}) // no request comes in before it is watched
+	defer close(ready)
 	b.cluster, err = kfake.NewCluster(
 		kfake.NumBrokers(1),
 		kfake.ClusterID(id), // of a new directory; later it is read from there
-		kfake.DataDir(filepath.Join(b.cfg.DataDir, dirBroker)),
+		kfake.DataDir(fake),
 		kfake.SyncWrites(),
 		kfake.AllowAutoTopicCreation(),
 		kfake.DefaultNumPartitions(1),
-		kfake.WithLogger(brokerLogger{b.log}),
+		kfake.WithLogger(brokerLogger{b.log, &b.faults}),
 		kfake.ListenFn(func(string, string) (net.Listener, error) {
-			return &listener{Listener: ln, advertised: address(b.addr)}, nil
+			return &listener{Listener: ln, advertised: address(b.addr), ready: ready}, nil
 		}),
 		kfake.BrokerConfigs(map[string]string{
 			"message.max.bytes":          strconv.Itoa(maxMessageBytes),
 			"log.segment.bytes":          strconv.Itoa(segmentBytes),
 			"offsets.retention.minutes":  strconv.Itoa(groupRetentionMinutes),
 			"default.replication.factor": "1",
+			// See maintain.
+			"log.retention.ms":       "-1",
+			"log.retention.bytes":    "-1",
+			"log.cleaner.backoff.ms": strconv.FormatInt(never.Milliseconds(), 10),
 		}),
 	)
 	if err != nil {
-		return errors.Join(fmt.Errorf("open %s: %w", b.cfg.DataDir, err), ln.Close())
+		return errors.Join(fmt.Errorf("open data directory %s: %w", b.cfg.DataDir, err), b.intent.Close())
+	}
+	// They are those of this start, and would be wrong after a crash.
+	if err := removeIfThere(filepath.Join(fake, fileWindows)); err != nil {
+		b.cluster.Close()
+		return errors.Join(err, b.intent.Close())
+	}
+	b.watchRequests()
+	running, stop := context.WithCancel(context.WithoutCancel(ctx))
+	b.stop, b.maintained = stop, make(chan struct{})
+	go func() {
+		defer close(b.maintained)
+		b.maintain(running)
+	}()
+	return nil
+}
+
+// addresses sets how the broker is reached from here and from elsewhere.
+func (b *Broker) addresses(bound net.Addr, advertised string) error {
+	host, port, err := net.SplitHostPort(bound.String())
+	if err != nil {
+		return err
+	}
+	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
+		host = "127.0.0.1"
+		if ip.To4() == nil {
+			host = "::1"
+		}
+	}
+	b.local, b.addr = net.JoinHostPort(host, port), net.JoinHostPort(advertised, port)
+	return nil
+}
+
+// closeListener closes a listener that the fake may have closed before.
+func closeListener(ln net.Listener) error {
+	if err := ln.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+		return err
 	}
 	return nil
 }
@@ -198,8 +262,7 @@ func (b *Broker) Close(ctx context.Context) error {
 	b.closing.Do(func() {
 		go func() {
 			defer close(b.done)
-			b.cluster.Close()
-			b.err = b.lock.release()
+			b.err = b.shutDown()
 		}()
 	})
 	select {
@@ -208,6 +271,19 @@ func (b *Broker) Close(ctx context.Context) error {
 	case <-ctx.Done():
 		return fmt.Errorf("close embedded broker: %w", ctx.Err())
 	}
+}
+
+func (b *Broker) shutDown() error {
+	b.stop()
+	<-b.maintained // it asks the fake, which answers nothing once closed
+	before := b.faults.Load()
+	b.cluster.Close()
+	err := b.intent.Close()
+	// Only a stop that wrote everything spares the next start its recovery.
+	if b.faults.Load() == before {
+		err = errors.Join(err, replaceFile(filepath.Join(b.cfg.DataDir, fileClean), nil))
+	}
+	return errors.Join(err, b.lock.release())
 }
 
 // newClusterID returns an id in the form that Kafka gives to clusters.
@@ -231,7 +307,10 @@ func unwrapNet(err error) error {
 }
 
 // brokerLogger gives the fake's log to slog.
-type brokerLogger struct{ log *slog.Logger }
+type brokerLogger struct {
+	log    *slog.Logger
+	faults *atomic.Int64
+}
 
 // Logf implements kfake.Logger.
 func (l brokerLogger) Logf(level kfake.LogLevel, format string, args ...any) {
@@ -239,8 +318,12 @@ func (l brokerLogger) Logf(level kfake.LogLevel, format string, args ...any) {
 	switch level {
 	case kfake.LogLevelError:
 		to = slog.LevelError
+		l.faults.Add(1)
 	case kfake.LogLevelWarn:
-		to = slog.LevelWarn
+		// It finds a commit slow that takes as long as a disk.
+		if !strings.HasPrefix(format, "txn: EndTxn slow") {
+			to = slog.LevelWarn
+		}
 	case kfake.LogLevelInfo, kfake.LogLevelDebug, kfake.LogLevelNone:
 	}
 	if l.log.Enabled(context.Background(), to) {

@@ -271,12 +271,28 @@ func (t *Topic) key(at place, partition []byte) ([]byte, error) {
 	return appendKey(nil, at.connector, partition)
 }
 
+// produce writes records and waits for them, or for ctx: franz-go does not let
+// go of a record that it has sent, however long the broker is away, since it
+// may have been written.
 func (t *Topic) produce(ctx context.Context, connector string, records []*kgo.Record) error {
 	if len(records) == 0 {
 		return nil
 	}
-	if err := t.cl.ProduceSync(ctx, records...).FirstErr(); err != nil {
-		return fmt.Errorf("save offset of %s to topic %s: %w", connector, t.name, err)
+	results := make(chan error, len(records))
+	for _, r := range records {
+		t.cl.Produce(context.WithoutCancel(ctx), r, func(_ *kgo.Record, err error) { results <- err })
+	}
+	var errs error
+	for range records {
+		select {
+		case err := <-results:
+			errs = errors.Join(errs, err)
+		case <-ctx.Done():
+			return fmt.Errorf("save offset of %s to topic %s: %w", connector, t.name, ctx.Err())
+		}
+	}
+	if errs != nil {
+		return fmt.Errorf("save offset of %s to topic %s: %w", connector, t.name, errs)
 	}
 	return nil
 }
