@@ -2,10 +2,12 @@ package worker
 
 import (
 	"github.com/penstock/penstock/capture"
+	"github.com/penstock/penstock/capture/file"
 	"github.com/penstock/penstock/capture/postgres"
 	"github.com/penstock/penstock/converters"
 	"github.com/penstock/penstock/sinks"
 	"github.com/penstock/penstock/sinks/elasticsearch"
+	filesink "github.com/penstock/penstock/sinks/file"
 	"github.com/penstock/penstock/sinks/mongodb"
 	"github.com/penstock/penstock/worker/catalogue"
 )
@@ -15,10 +17,12 @@ func Catalogue() *catalogue.Catalogue {
 	return catalogue.New(
 		[]capture.Connector{
 			postgres.Connector(),
+			file.Connector(),
 		},
 		[]sinks.Connector{
 			mongodb.Connector(),
 			elasticsearch.Connector(),
+			filesink.Connector(),
 		},
 		converters.Plugins(),
 	)

@@ -91,7 +91,7 @@ var invisible = []string{"schema.exclude.list", "schema.history.internal", "gtid
 
 func definitions(p *Plugin, set *settings.Set) []Definition {
 	framework := set != p.Settings
-	places := map[string]int{}
+	places, seen := map[string]int{}, map[string]bool{}
 	defs := set.Defs()
 	out := make([]Definition, 0, len(defs))
 	for i := range defs {
@@ -99,7 +99,14 @@ func definitions(p *Plugin, set *settings.Set) []Definition {
 		if d.Hidden {
 			continue
 		}
-		places[d.Group]++
+		switch {
+		case p.debezium() && i > 0 && d.Key == "internal."+defs[i-1].Key:
+			// A former name, which has the place of the setting.
+		case p.converter != nil && places[d.Group] == 0 && !seen[d.Group]:
+			seen[d.Group] = true // Kafka counts those of converters from 0
+		default:
+			places[d.Group]++
+		}
 		def := Definition{
 			Name: d.Key, Type: string(d.Type), Required: d.Required, Importance: string(d.Importance),
 			Documentation: d.Doc, Width: d.Width, DisplayName: d.DisplayName, Dependents: []string{}, Order: places[d.Group],

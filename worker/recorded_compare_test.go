@@ -1,0 +1,413 @@
+package worker_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// volatile are fields whose values differ from run to run.
+var volatile = []string{
+	"timestamp", "last_modified", "discoverTimestamp", "creation-timestamp", "generation", "lsn", "txId", "ts_usec", "ts_sec", "pos", "gtids",
+	"file_pos", "kafka_cluster_id",
+	// By rule: a commit is ours, documentation sentences are ours.
+	"commit", "documentation",
+}
+
+// compare returns how a body differs from the recorded one.
+func (c *conversation) compare(e exchange, answer []byte) []string {
+	want := e.ResponseBody
+	var text string
+	if json.Unmarshal(want, &text) == nil {
+		if len(text) > 0 && text[0] == '<' {
+			return nil // a web page
+		}
+		if string(answer) != text {
+			return []string{fmt.Sprintf("body: %.300q instead of %.300q", answer, text)}
+		}
+		return nil
+	}
+	var file struct {
+		File string `json:"@file"`
+		Key  string `json:"@key"`
+	}
+	if json.Unmarshal(want, &file) == nil && file.File != "" {
+		want = c.big[file.File][file.Key]
+	}
+	var expected, got any
+	if err := json.Unmarshal([]byte(c.fill.Replace(c.ours(want))), &expected); err != nil {
+		return []string{fmt.Sprintf("the recording is no JSON: %v", err)}
+	}
+	if err := json.Unmarshal(answer, &got); err != nil {
+		return []string{fmt.Sprintf("the body is no JSON: %v: %.300q", err, answer)}
+	}
+	d := differ{}
+	switch {
+	case e.Status == 500:
+		// The texts are Java's; that there is one is what counts.
+		d.message(got, expected, e)
+	case strings.HasPrefix(e.Path, "/connector-plugins") && e.Status == 200:
+		d.plugins(c, file.File, file.Key, got, expected)
+	case strings.HasPrefix(e.Path, "/admin/loggers") && e.Status == 200:
+		d.loggers(e, got, expected)
+	case e.Path == "/connectors" || strings.HasPrefix(e.Path, "/connectors?"):
+		d.names(c, got, expected)
+	case strings.HasSuffix(e.Path, "/offsets") && e.Status == 200:
+		d.offsets(got, expected)
+	default:
+		d.value("", got, expected)
+	}
+	return d.found
+}
+
+type differ struct{ found []string }
+
+func (d *differ) report(path, format string, args ...any) {
+	d.found = append(d.found, path+": "+fmt.Sprintf(format, args...))
+}
+
+// value compares JSON: objects without order, lists in order.
+func (d *differ) value(path string, got, want any) {
+	key := path[strings.LastIndexByte(path, '.')+1:]
+	if slices.Contains(volatile, key) {
+		return
+	}
+	switch want := want.(type) {
+	case map[string]any:
+		have, ok := got.(map[string]any)
+		if !ok {
+			d.report(path, "%.200v instead of an object", got)
+			return
+		}
+		for _, k := range slices.Sorted(maps.Keys(want)) {
+			v, ok := have[k]
+			if !ok {
+				d.report(path+"."+k, "missing; the recording has %.200v", want[k])
+				continue
+			}
+			d.value(path+"."+k, v, want[k])
+		}
+		for _, k := range slices.Sorted(maps.Keys(have)) {
+			if _, ok := want[k]; !ok {
+				d.report(path+"."+k, "too much: %.200v", have[k])
+			}
+		}
+	case []any:
+		have, ok := got.([]any)
+		if !ok || len(have) != len(want) {
+			d.report(path, "%.300v instead of %.300v", got, want)
+			return
+		}
+		for i := range want {
+			d.value(fmt.Sprintf("%s[%d]", path, i), have[i], want[i])
+		}
+	case string:
+		have, ok := got.(string)
+		if !ok || !sameText(key, have, want) {
+			d.report(path, "%.700q instead of %.700q", got, want)
+		}
+	default:
+		if !reflect.DeepEqual(got, want) {
+			d.report(path, "%v instead of %v", got, want)
+		}
+	}
+}
+
+var (
+	traceLine = regexp.MustCompile(`^[\w.$]+: .+`)
+	mapText   = regexp.MustCompile(`\{([^{}]*)\}`)
+)
+
+// wrapped is in front of a message when the same class was asked for before.
+const wrapped = "org.apache.kafka.connect.errors.ConnectException: "
+
+// sameText compares texts by the rules for their field.
+func sameText(key, got, want string) bool {
+	switch key {
+	case "trace":
+		// Java's frames are nobody's business. A recorded cause has one here.
+		return traceLine.MatchString(got) && (!strings.Contains(want, "\nCaused by:") || strings.Contains(got, "\nCaused by:") || !strings.Contains(want, "Tolerance exceeded"))
+	case "message":
+		return normalMessage(got) == normalMessage(want)
+	}
+	return got == want
+}
+
+// normalMessage takes the order of maps and sets, lists of plugins and
+// Java's description of a pattern out of a message.
+func normalMessage(m string) string {
+	m = strings.TrimPrefix(m, wrapped)
+	if head, _, ok := strings.Cut(m, ", available connectors are:"); ok {
+		return head
+	}
+	m = mapText.ReplaceAllStringFunc(m, func(s string) string {
+		parts := strings.Split(strings.Trim(s, "{}"), ", ")
+		slices.Sort(parts)
+		return "{" + strings.Join(parts, ", ") + "}"
+	})
+	lines := strings.Split(m, "\n")
+	for i, line := range lines {
+		if head, list, ok := strings.Cut(line, " must be one of"); ok {
+			parts := strings.FieldsFunc(strings.TrimPrefix(list, " (case insensitive)"), func(r rune) bool { return strings.ContainsRune(":, ", r) })
+			slices.Sort(parts)
+			lines[i] = head + " must be one of " + strings.Join(parts, ", ")
+		}
+		if head, _, ok := strings.Cut(line, ": Invalid regex:"); ok {
+			lines = append(lines[:i:i], head+": Invalid regex")
+			break
+		}
+	}
+	return strings.Join(lines, "\n")
+}
+
+// message checks the form of an answer whose text is Java's.
+func (d *differ) message(got, want any, e exchange) {
+	g, _ := got.(map[string]any)
+	w, _ := want.(map[string]any)
+	if g["error_code"] != w["error_code"] || g["message"] == "" || len(g) != 2 {
+		d.report("", "%v instead of %v", got, want)
+	}
+	text, _ := w["message"].(string)
+	for _, java := range []string{"Cannot invoke", "Unrecognized", "Unexpected end-of-input", "Cannot deserialize", "Cannot construct", "available connectors are"} {
+		if strings.Contains(text, java) {
+			return
+		}
+	}
+	d.value(".message", g["message"], w["message"])
+}
+
+// names compares an unordered list of connectors.
+func (d *differ) names(c *conversation, got, want any) {
+	if w, ok := want.([]any); ok {
+		g, _ := got.([]any)
+		var missing []string
+		less := func(a, b any) int { return strings.Compare(fmt.Sprint(a), fmt.Sprint(b)) }
+		slices.SortFunc(g, less)
+		slices.SortFunc(w, less)
+		w = slices.DeleteFunc(w, func(n any) bool {
+			_, without := absent[fmt.Sprint(n)]
+			if without {
+				missing = append(missing, fmt.Sprint(n))
+			}
+			return without
+		})
+		d.value("", g, w)
+		return
+	}
+	if w, ok := want.(map[string]any); ok {
+		for name := range absent {
+			delete(w, name)
+		}
+	}
+	d.value("", got, want)
+}
+
+// offsets compares the offsets of a connector, whose order is that of a hash
+// table in the recording.
+func (d *differ) offsets(got, want any) {
+	for _, v := range []any{got, want} {
+		m, _ := v.(map[string]any)
+		list, _ := m["offsets"].([]any)
+		slices.SortFunc(list, func(a, b any) int {
+			return strings.Compare(fmt.Sprint(a.(map[string]any)["partition"]), fmt.Sprint(b.(map[string]any)["partition"]))
+		})
+	}
+	d.value("", got, want)
+}
+
+// loggers compares the loggers that are not Java's.
+func (d *differ) loggers(e exchange, got, want any) {
+	if g, ok := got.([]any); ok {
+		w, _ := want.([]any)
+		ours := func(list []any) (out []string) {
+			for _, n := range list {
+				if s := fmt.Sprint(n); !strings.HasPrefix(s, "org.apache.kafka.connect.file.") && !strings.HasPrefix(s, "penstock.") {
+					out = append(out, s)
+				}
+			}
+			slices.Sort(out)
+			return out
+		}
+		if !slices.Equal(ours(g), ours(w)) {
+			d.report("", "%v instead of %v", g, w)
+		}
+		return
+	}
+	if strings.HasSuffix(e.Path, "/loggers") {
+		g, _ := got.(map[string]any)
+		w, _ := want.(map[string]any)
+		for _, name := range []string{"root", "org.example"} {
+			if w[name] != nil {
+				d.value("."+name, g[name], w[name])
+			}
+		}
+		return
+	}
+	d.value("", got, want)
+}
+
+// plugins compares listings and definitions for the plugins that are here.
+func (d *differ) plugins(c *conversation, file, key string, got, want any) {
+	switch {
+	case file == "plugins.json" && !strings.HasPrefix(key, "config "):
+		d.listing(got, want)
+	case strings.HasPrefix(file, "validate-"):
+		d.validation(c, file, got, want)
+	default:
+		if w, ok := want.(map[string]any); ok && w["configs"] != nil {
+			d.validation(c, "", got, want)
+			return
+		}
+		d.definitions(got, want)
+	}
+}
+
+func (d *differ) listing(got, want any) {
+	g, _ := got.([]any)
+	byClass := map[any]map[string]any{}
+	kinds := map[any]bool{}
+	for _, p := range g {
+		m := p.(map[string]any)
+		byClass[m["class"]] = m
+		kinds[m["type"]] = true
+	}
+	compared := 0
+	for _, p := range want.([]any) {
+		m := p.(map[string]any)
+		have, ok := byClass[m["class"]]
+		if !ok || strings.Contains(fmt.Sprint(m["class"]), "mariadb") {
+			continue // a plugin that Penstock does not have, or of another release
+		}
+		if have["type"] == "converter" && m["type"] == "header_converter" {
+			continue // listed once
+		}
+		compared++
+		d.value("."+fmt.Sprint(m["class"]), have, m)
+	}
+	if compared == 0 {
+		d.report("", "none of the recorded plugins is there")
+	}
+	if !kinds["source"] || !kinds["sink"] {
+		d.report("", "the kinds are %v", kinds)
+	}
+}
+
+// definitions compares a list of definitions.
+func (d *differ) definitions(got, want any) {
+	g, gok := got.([]any)
+	w, wok := want.([]any)
+	if !gok || !wok {
+		d.value("", got, want)
+		return
+	}
+	var names [2][]string
+	byName := map[any]any{}
+	for _, def := range g {
+		names[0] = append(names[0], fmt.Sprint(def.(map[string]any)["name"]))
+		byName[def.(map[string]any)["name"]] = def
+	}
+	for _, def := range w {
+		name := def.(map[string]any)["name"]
+		names[1] = append(names[1], fmt.Sprint(name))
+		if have, ok := byName[name]; ok {
+			d.value("."+fmt.Sprint(name), have, def)
+		}
+	}
+	if !slices.Equal(names[0], names[1]) {
+		d.report("", "settings %v\n instead of %v", names[0], names[1])
+	}
+}
+
+// validation compares a whole judgement. A recorded entry that is a name
+// stands for that of the valid configuration.
+func (d *differ) validation(c *conversation, file string, got, want any) {
+	g, gok := got.(map[string]any)
+	w, wok := want.(map[string]any)
+	if !gok || !wok {
+		d.value("", got, want)
+		return
+	}
+	valid := map[string]any{}
+	if file != "" {
+		var v struct{ Configs []any }
+		if err := json.Unmarshal([]byte(c.fill.Replace(c.ours(c.big[file]["valid"]))), &v); err != nil {
+			d.report("", "the recording is no JSON: %v", err)
+		}
+		for _, entry := range v.Configs {
+			valid[entryName(entry)] = entry
+		}
+	}
+	have := map[string]any{}
+	var names [2][]string
+	for _, entry := range g["configs"].([]any) {
+		have[entryName(entry)] = entry
+		names[0] = append(names[0], entryName(entry))
+	}
+	for _, entry := range w["configs"].([]any) {
+		if name, ok := entry.(string); ok {
+			entry = valid[name]
+		}
+		name := entryName(entry)
+		names[1] = append(names[1], name)
+		if have[name] == nil {
+			continue
+		}
+		d.entry(name, have[name].(map[string]any), entry.(map[string]any))
+	}
+	if !slices.Equal(names[0], names[1]) {
+		d.report("configs", "%v\n instead of %v", names[0], names[1])
+	}
+	d.value("name", g["name"], w["name"])
+	d.value("error_count", g["error_count"], w["error_count"])
+	d.value("groups", g["groups"], w["groups"])
+}
+
+func entryName(entry any) string {
+	m, _ := entry.(map[string]any)
+	def, _ := m["definition"].(map[string]any)
+	return fmt.Sprint(def["name"])
+}
+
+func (d *differ) entry(name string, got, want map[string]any) {
+	d.value(name, got["definition"], want["definition"])
+	w, ok := want["value"].(map[string]any)
+	if !ok {
+		return // Debezium forgot one
+	}
+	g := got["value"].(map[string]any)
+	if !strings.Contains(name, "converter") {
+		// Enumerations come in no particular order.
+		for _, m := range []map[string]any{g, w} {
+			list, _ := m["recommended_values"].([]any)
+			slices.SortFunc(list, func(a, b any) int { return strings.Compare(fmt.Sprint(a), fmt.Sprint(b)) })
+			errs, _ := m["errors"].([]any)
+			for i := range errs {
+				errs[i] = normalMessage(fmt.Sprint(errs[i]))
+			}
+		}
+		d.value(name+".recommended_values", g["recommended_values"], w["recommended_values"])
+	}
+	for _, k := range []string{"value", "errors", "visible"} {
+		d.value(name+"."+k, g[k], w[k])
+	}
+}
+
+// TestDeviations_NameRecordedExchanges makes sure that the table of deviations
+// has no entry for an exchange that is not there.
+func TestDeviations_NameRecordedExchanges(t *testing.T) {
+	t.Parallel()
+	known := map[int]bool{}
+	for _, e := range recorded(t) {
+		known[e.Seq] = true
+	}
+	for seq, d := range deviations {
+		if !known[seq] || d.reason == "" {
+			t.Errorf("exchange %d is not recorded or has no reason", seq)
+		}
+	}
+}
