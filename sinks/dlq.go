@@ -78,40 +78,58 @@ func (d *deadLetters) close() { d.client.Close() }
 // write writes failed records in order and returns when the topic has all of
 // them. Those that it has are settled also if it returns an error.
 func (d *deadLetters) write(ctx context.Context, failures []*failure) error {
+	most := dlqGroupBytes
 	for len(failures) > 0 {
-		var records []*kgo.Record
-		size := 0
-		for _, f := range failures {
-			k := d.record(f)
-			n := len(k.Key) + len(k.Value)
-			for _, h := range k.Headers {
-				n += len(h.Key) + len(h.Value)
-			}
-			if size += n; len(records) > 0 && size > dlqGroupBytes {
-				break
-			}
-			records = append(records, k)
+		records, n := d.group(failures, most)
+		err := d.send(ctx, records, failures[:n])
+		switch {
+		case err == nil:
+			failures = failures[n:]
+		case n > 1 && errors.Is(err, kerr.MessageTooLarge):
+			// The topic takes less than others do: one by one from here on.
+			most = 0
+			failures = slices.DeleteFunc(failures, func(f *failure) bool { return f.settled })
+		default:
+			return err
 		}
-		d.Stats.DLQRequests.Add(int64(len(records)))
-		var failed error
-		for _, res := range d.client.ProduceSync(ctx, records...) {
-			f := failures[slices.Index(records, res.Record)] // they come in any order
-			if res.Err == nil {
-				f.settled = true
-				d.Stats.DeadLettered.Add(1)
-				continue
-			}
-			d.Stats.DLQFailures.Add(1)
-			if failed == nil {
-				failed = d.problem(f, res.Err)
-			}
-		}
-		if failed != nil {
-			return failed
-		}
-		failures = failures[len(records):]
 	}
 	return nil
+}
+
+// group makes the records of the first failures, as many as have most bytes
+// together, and at least one.
+func (d *deadLetters) group(failures []*failure, most int) (records []*kgo.Record, n int) {
+	size := 0
+	for _, f := range failures {
+		k := d.record(f)
+		size += len(k.Key) + len(k.Value)
+		for _, h := range k.Headers {
+			size += len(h.Key) + len(h.Value)
+		}
+		if len(records) > 0 && size > most {
+			break
+		}
+		records = append(records, k)
+	}
+	return records, len(records)
+}
+
+// send writes records and returns the first error that there is.
+func (d *deadLetters) send(ctx context.Context, records []*kgo.Record, failures []*failure) (err error) {
+	d.Stats.DLQRequests.Add(int64(len(records)))
+	for _, res := range d.client.ProduceSync(ctx, records...) {
+		f := failures[slices.Index(records, res.Record)] // they come in any order
+		if res.Err == nil {
+			f.settled = true
+			d.Stats.DeadLettered.Add(1)
+			continue
+		}
+		d.Stats.DLQFailures.Add(1)
+		if err == nil {
+			err = d.problem(f, res.Err)
+		}
+	}
+	return err
 }
 
 func (d *deadLetters) problem(f *failure, err error) error {

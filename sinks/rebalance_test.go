@@ -1,0 +1,170 @@
+package sinks_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/penstock/penstock/schema"
+	"github.com/penstock/penstock/sinks"
+)
+
+// TestTask_HandsPartitionsOverAfterTheWriteThatRuns lets a second task join
+// while the first one writes: the second must not begin with a partition
+// before the first has ended with it.
+func TestTask_HandsPartitionsOverAfterTheWriteThatRuns(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, 2)
+	b.produce(0, numbered("a", 20)...)
+	b.produce(1, numbered("b", 20)...)
+	m, stats := newMemory(), &sinks.Stats{}
+	began, goOn := make(chan struct{}), make(chan struct{})
+	var once sync.Once
+	m.onWrite = func(_ context.Context, records []schema.Record) error {
+		once.Do(func() {
+			close(began)
+			<-goOn
+		})
+		m.apply(records...)
+		return nil
+	}
+	first := start(t, b.task(m, stats))
+	<-began
+	task := b.task(m, stats)
+	task.ID = 1
+	second := start(t, task)
+	// The group waits for the first task, which waits for its Write.
+	eventually(t, "the rebalance", func() bool { return stats.Partitions.Load() == 0 })
+	close(goOn)
+	eventually(t, "the second task's partition", func() bool { return stats.Partitions.Load() == 2 && b.committed(0) == 20 && b.committed(1) == 20 })
+	b.produce(0, rec("x", "1"))
+	b.produce(1, rec("y", "1"))
+	eventually(t, "both tasks' rows", func() bool { return m.row("x") == "1" && m.row("y") == "1" })
+	second.stops()
+	b.produce(0, rec("x", "2"))
+	b.produce(1, rec("y", "2"))
+	eventually(t, "the first task's rows", func() bool { return m.row("x") == "2" && m.row("y") == "2" })
+	first.stops()
+	for i := range 20 {
+		for _, prefix := range []string{"a", "b"} {
+			if got := m.of(fmt.Sprint(prefix, i)); len(got) != 1 {
+				t.Errorf("%s%d was applied %d times, want once: the hand-over was in order", prefix, i, len(got))
+			}
+		}
+	}
+	balanced(t, stats)
+}
+
+// TestTask_LosesNothing runs a history through tasks that come and go, over a
+// destination that fails in every way, and compares the end with the log's.
+func TestTask_LosesNothing(t *testing.T) {
+	t.Parallel()
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	const partitions, keys, events = 3, 30, 3000
+	b := newBench(t, partitions)
+	m, stats := newMemory(), &sinks.Stats{}
+
+	var mu sync.Mutex
+	rng := rand.New(rand.NewPCG(seed, 1))
+	roll := func(n int) int {
+		mu.Lock()
+		defer mu.Unlock()
+		return rng.IntN(n)
+	}
+	m.onWrite = func(ctx context.Context, records []schema.Record) error {
+		switch roll(6) {
+		case 0:
+			m.apply(records[:roll(len(records)+1)]...)
+			return errors.New("connection lost in the middle")
+		case 1:
+			held := map[string]bool{}
+			return m.failing(records, func(r *schema.Record) *sinks.RecordError {
+				switch k := text(r.Key); {
+				case held[k]:
+					return &sinks.RecordError{Err: sinks.ErrHeldBack, Retriable: true}
+				case text(r.Value) == "poison":
+					return &sinks.RecordError{Err: errPoison}
+				case roll(10) == 0:
+					held[k] = true
+					return &sinks.RecordError{Err: errors.New("locked"), Retriable: true}
+				}
+				return nil
+			})
+		default:
+			return refuseBatchesWith(m, "poison")(ctx, records)
+		}
+	}
+
+	// The tasks come and go while the records come.
+	ctx, cancel := context.WithCancel(t.Context())
+	var wg sync.WaitGroup
+	for id := range 2 {
+		wg.Go(func() {
+			for ctx.Err() == nil {
+				task := b.task(m, stats)
+				task.ID, task.MaxRecords = id, 1+roll(200)
+				task.Errors = sinks.Errors{TolerateAll: true, RetryTimeout: -1, RetryDelayMax: time.Millisecond, DLQ: b.topic + ".dlq", DLQReplication: 1}
+				task.StopTimeout = 100 * time.Millisecond
+				stop, ended := context.WithTimeout(ctx, time.Duration(500+roll(3000))*time.Millisecond)
+				if err := task.Run(stop); err != nil && stop.Err() == nil {
+					t.Errorf("Run: %v", err)
+				}
+				ended()
+			}
+		})
+	}
+	last := map[string]string{}
+	poison := map[string]int{}
+	next := [partitions]int64{}
+	for i := range events {
+		k := roll(keys)
+		p := int32(k % partitions)
+		key, value := "k"+strconv.Itoa(k), strconv.Itoa(i)
+		if roll(100) == 0 {
+			value = "poison"
+			poison[key]++
+		} else {
+			last[key] = value
+		}
+		b.produce(p, rec(key, value))
+		next[p]++
+	}
+	eventually(t, "all commits", func() bool {
+		for p := range int32(partitions) {
+			if b.committed(p) != next[p] {
+				return false
+			}
+		}
+		return true
+	})
+	cancel()
+	wg.Wait()
+	for key, want := range last {
+		if got := m.row(key); got != want {
+			t.Errorf("%s is %s, want %s", key, got, want)
+		}
+	}
+	// Each poison is dead-lettered, at least once.
+	letters := b.read(b.topic+".dlq", int(b.end(b.topic+".dlq")))
+	got := map[string]int{}
+	for _, l := range letters {
+		got[string(l.Key)]++
+	}
+	for key, n := range poison {
+		if got[key] < n {
+			t.Errorf("%d dead letters of %s, want at least %d", got[key], key, n)
+		}
+	}
+	for key, n := range got {
+		if poison[key] == 0 {
+			t.Errorf("%d dead letters of %s, which has no poison", n, key)
+		}
+	}
+	balanced(t, stats)
+}
