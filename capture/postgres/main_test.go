@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgconn"
 	"go.uber.org/goleak"
 
 	"github.com/penstock/penstock/capture"
@@ -180,4 +181,21 @@ func render(ev *schema.Event) string {
 	row(" ", ev.After)
 	row(" before ", ev.Before)
 	return b.String()
+}
+
+// scalar returns the one value of a query as text.
+func (b *bundle) scalar(sql string) string {
+	b.t.Helper()
+	ctx, cancel := context.WithTimeout(b.t.Context(), patience)
+	defer cancel()
+	conn, err := pgconn.Connect(ctx, b.server.URL())
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	defer func() { _ = conn.Close(ctx) }()
+	result := conn.ExecParams(ctx, sql, nil, nil, nil, nil).Read()
+	if result.Err != nil || len(result.Rows) != 1 {
+		b.t.Fatalf("%s: %d rows, %v", sql, len(result.Rows), result.Err)
+	}
+	return string(result.Rows[0][0])
 }
