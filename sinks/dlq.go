@@ -63,7 +63,7 @@ func (r *run) openDeadLetters(ctx context.Context) (*deadLetters, error) {
 	spec.Configs = map[string]string{"max.message.bytes": strconv.Itoa(dlqRecordBytes)}
 	if _, err := kafka.EnsureTopics(ctx, cl, spec); err != nil {
 		cl.Close()
-		err = fmt.Errorf("Could not initialize dead letter queue with topic=%s: %w", topic, err) //nolint:revive,staticcheck // Kafka Connect's sentence
+		err = fmt.Errorf("Could not initialize dead letter queue with topic=%s: %w", topic, err) //nolint:staticcheck // Kafka Connect's sentence
 		var passing interface{ Retriable() bool }
 		if errors.As(err, &passing) && !passing.Retriable() {
 			err = Permanent(err)
@@ -140,8 +140,8 @@ func (d *deadLetters) problem(f *failure, err error) error {
 	if errors.Is(err, kerr.MessageTooLarge) {
 		hint = fmt.Sprintf("; raise max.message.bytes of the topic %s", d.Errors.DLQ)
 	}
-	return Permanent(fmt.Errorf("write the record at topic %s, partition %d, offset %d, which failed with %q, to the dead letter queue %s: %w%s",
-		f.record.Topic, f.record.Partition, f.record.Offset, f.err, d.Errors.DLQ, err, hint))
+	return Permanent(fmt.Errorf("write the record at topic %s, partition %d, offset %d, which failed with %s, to the dead letter queue %s: %w%s",
+		f.record.Topic, f.record.Partition, f.record.Offset, strconv.Quote(f.err.Error()), d.Errors.DLQ, err, hint))
 }
 
 // record makes the dead letter: the record as it was, and headers after its

@@ -16,6 +16,7 @@ import (
 	"github.com/penstock/penstock/kafka"
 	"github.com/penstock/penstock/schema"
 	"github.com/penstock/penstock/sinks"
+	"github.com/penstock/penstock/sinks/sinkstest"
 )
 
 // letter is a dead letter as a real Kafka Connect 4.1.1 wrote it.
@@ -88,13 +89,13 @@ func TestTask_DeadLettersAreThoseOfKafkaConnect(t *testing.T) {
 	for name, setUp := range map[string]func(t *testing.T, task *sinks.Task){
 		"dq-value": func(*testing.T, *sinks.Task) {},
 		"dq-key": func(t *testing.T, task *sinks.Task) {
-			task.Key, task.Value = converter(t, jsonC, loose, true), converter(t, str, nil, false)
+			task.Key, task.Value = sinkstest.Converter(t, jsonC, loose, true), sinkstest.Converter(t, str, nil, false)
 			task.Classes = sinks.Classes{Key: jsonC, Value: str}
 		},
 		"dq-transform": func(_ *testing.T, task *sinks.Task) { task.Transforms = []sinks.Transform{castA{}} },
-		"dq-schema":    func(t *testing.T, task *sinks.Task) { task.Value = converter(t, jsonC, strict, false) },
+		"dq-schema":    func(t *testing.T, task *sinks.Task) { task.Value = sinkstest.Converter(t, jsonC, strict, false) },
 		"dq-header": func(t *testing.T, task *sinks.Task) {
-			task.Value = converter(t, str, nil, false)
+			task.Value = sinkstest.Converter(t, str, nil, false)
 			h, problems := converters.NewHeader(jsonC, loose)
 			if err := problems.Err(); err != nil {
 				t.Fatal(err)
@@ -105,9 +106,9 @@ func TestTask_DeadLettersAreThoseOfKafkaConnect(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			b := newBench(t, 1)
+			b := newPipeline(t, 1)
 			when := time.UnixMilli(1_795_415_396_308)
-			b.produce(0,
+			b.Produce(0,
 				&kgo.Record{Key: []byte("k1"), Value: []byte(`{"a":1}`), Timestamp: when},
 				&kgo.Record{Key: []byte("k2"), Value: []byte("not json"), Timestamp: when, Headers: []kgo.RecordHeader{{Key: "h1", Value: []byte("v1")}, {Key: "h2"}}},
 				&kgo.Record{Value: []byte(`{"a":`), Timestamp: when},
@@ -116,19 +117,19 @@ func TestTask_DeadLettersAreThoseOfKafkaConnect(t *testing.T) {
 				&kgo.Record{Key: []byte("k6"), Value: []byte(`{"a":"x"}`), Timestamp: when},
 			)
 			stats := &sinks.Stats{}
-			task := b.task(newMemory(), stats)
-			task.Key, task.Value = converter(t, str, nil, true), converter(t, jsonC, loose, false)
+			task := b.Task(newMemory(), stats)
+			task.Key, task.Value = sinkstest.Converter(t, str, nil, true), sinkstest.Converter(t, jsonC, loose, false)
 			task.Classes = sinks.Classes{Key: str, Value: jsonC}
-			task.Errors = sinks.Errors{TolerateAll: true, DLQ: b.topic + ".dlq", DLQReplication: 1, DLQHeaders: true}
+			task.Errors = sinks.Errors{TolerateAll: true, DLQ: b.Topic + ".dlq", DLQReplication: 1, DLQHeaders: true}
 			setUp(t, task)
-			r := start(t, task)
-			eventually(t, "the commit", func() bool { return b.committed(0) == 6 })
-			r.stops()
-			balanced(t, stats)
+			r := sinkstest.Start(t, task)
+			sinkstest.Eventually(t, "the commit", func() bool { return b.Committed(0) == 6 })
+			r.Stops()
+			sinkstest.Balanced(t, stats)
 
 			want := recordedLetters(t)[name]
-			got := b.read(task.Errors.DLQ, len(want))
-			if n := b.end(task.Errors.DLQ); n != int64(len(want)) {
+			got := b.Read(task.Errors.DLQ, len(want))
+			if n := b.End(task.Errors.DLQ); n != int64(len(want)) {
 				t.Fatalf("%d dead letters, want %d", n, len(want))
 			}
 			for i := range want {
@@ -141,7 +142,7 @@ func TestTask_DeadLettersAreThoseOfKafkaConnect(t *testing.T) {
 	}
 }
 
-func compareLetter(t *testing.T, b *bench, name string, got *kgo.Record, want letter) {
+func compareLetter(t *testing.T, b *sinkstest.Pipeline, name string, got *kgo.Record, want letter) {
 	t.Helper()
 	if show(ptr(got.Key)) != show(want.Key) || show(ptr(got.Value)) != show(want.Value) {
 		t.Errorf("letter %s: %s, want %s: %s", show(ptr(got.Key)), show(ptr(got.Value)), show(want.Key), show(want.Value))
@@ -157,9 +158,9 @@ func compareLetter(t *testing.T, b *bench, name string, got *kgo.Record, want le
 		}
 		switch key {
 		case "__connect.errors.topic":
-			value = &b.topic
+			value = &b.Topic
 		case "__connect.errors.connector.name":
-			value = &b.name
+			value = &b.Name
 		case "__connect.errors.exception.stacktrace":
 			first, rest, _ := strings.Cut(string(h.Value), "\n")
 			wantFirst, wantRest, _ := strings.Cut(*value, "\n")
@@ -176,20 +177,20 @@ func compareLetter(t *testing.T, b *bench, name string, got *kgo.Record, want le
 
 func TestTask_DeadLettersRoundTripBitExactly(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, 1)
+	b := newPipeline(t, 1)
 	huge := &kgo.Record{Key: []byte("huge"), Value: []byte(strings.Repeat("x", 17<<20))}
 	odd := &kgo.Record{Key: []byte{0, 0xff, 0x80}, Value: []byte{0xc3, 0x28, 0}, Headers: []kgo.RecordHeader{{Key: "", Value: []byte{}}, {Key: "h", Value: []byte{0xff}}, {Key: "h"}}}
 	empty := &kgo.Record{}
-	sent := []*kgo.Record{rec("small", "1"), odd, huge, empty, rec("last", "2")}
-	b.produce(0, sent...)
+	sent := []*kgo.Record{sinkstest.Record("small", "1"), odd, huge, empty, sinkstest.Record("last", "2")}
+	b.Produce(0, sent...)
 	m, stats := newMemory(), &sinks.Stats{}
 	m.onWrite = refuseAll
-	task := b.task(m, stats)
-	task.Errors = sinks.Errors{TolerateAll: true, DLQ: b.topic + ".dlq", DLQReplication: 1}
-	r := start(t, task)
-	eventually(t, "the commit", func() bool { return b.committed(0) == int64(len(sent)) })
-	r.stops()
-	for i, got := range b.read(task.Errors.DLQ, len(sent)) {
+	task := b.Task(m, stats)
+	task.Errors = sinks.Errors{TolerateAll: true, DLQ: b.Topic + ".dlq", DLQReplication: 1}
+	r := sinkstest.Start(t, task)
+	sinkstest.Eventually(t, "the commit", func() bool { return b.Committed(0) == int64(len(sent)) })
+	r.Stops()
+	for i, got := range b.Read(task.Errors.DLQ, len(sent)) {
 		want := sent[i]
 		if show(ptr(got.Key)) != show(ptr(want.Key)) || show(ptr(got.Value)) != show(ptr(want.Value)) {
 			t.Errorf("letter %d differs from its record", i)
@@ -203,22 +204,22 @@ func TestTask_DeadLettersRoundTripBitExactly(t *testing.T) {
 			t.Errorf("letter %d has time %v, want %v", i, got.Timestamp, want.Timestamp)
 		}
 	}
-	balanced(t, stats)
+	sinkstest.Balanced(t, stats)
 }
 
 func TestTask_EndsWhenADeadLetterIsNotTaken(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, 1)
-	dlq := b.topic + ".dlq"
-	if _, err := kafka.EnsureTopics(t.Context(), b.client, kafka.TopicSpec{Name: dlq, Partitions: 1, Replication: 1, Configs: map[string]string{"max.message.bytes": "1000"}}); err != nil {
+	b := newPipeline(t, 1)
+	dlq := b.Topic + ".dlq"
+	if _, err := kafka.EnsureTopics(t.Context(), b.Client, kafka.TopicSpec{Name: dlq, Partitions: 1, Replication: 1, Configs: map[string]string{"max.message.bytes": "1000"}}); err != nil {
 		t.Fatal(err)
 	}
-	b.produce(0, rec("a", "fine"), rec("b", "poison"), rec("c", "poison "+strings.Repeat("x", 5000)), rec("d", "fine"))
+	b.Produce(0, sinkstest.Record("a", "fine"), sinkstest.Record("b", "poison"), sinkstest.Record("c", "poison "+strings.Repeat("x", 5000)), sinkstest.Record("d", "fine"))
 	m, stats := newMemory(), &sinks.Stats{}
 	m.onWrite = refuse(m, "poison")
-	task := b.task(m, stats)
+	task := b.Task(m, stats)
 	task.Errors = sinks.Errors{TolerateAll: true, DLQ: dlq, DLQReplication: 1}
-	err := start(t, task).ends()
+	err := sinkstest.Start(t, task).Ends()
 	if !sinks.IsPermanent(err) {
 		t.Fatalf("Run: %v, want a permanent error", err)
 	}
@@ -227,18 +228,18 @@ func TestTask_EndsWhenADeadLetterIsNotTaken(t *testing.T) {
 			t.Errorf("the error %q does not name %s", err, want)
 		}
 	}
-	if at := b.committed(0); at > 2 {
+	if at := b.Committed(0); at > 2 {
 		t.Errorf("committed %d: the letter that is lost is passed", at)
 	}
-	balanced(t, stats)
+	sinkstest.Balanced(t, stats)
 }
 
 func TestTask_SaysWhyTheQueueCannotBeMade(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, 1)
-	task := b.task(newMemory(), nil)
-	task.Errors = sinks.Errors{TolerateAll: true, DLQ: b.topic + ".dlq", DLQReplication: 3}
-	err := start(t, task).ends()
+	b := newPipeline(t, 1)
+	task := b.Task(newMemory(), nil)
+	task.Errors = sinks.Errors{TolerateAll: true, DLQ: b.Topic + ".dlq", DLQReplication: 3}
+	err := sinkstest.Start(t, task).Ends()
 	if !sinks.IsPermanent(err) {
 		t.Fatalf("Run: %v, want a permanent error", err)
 	}

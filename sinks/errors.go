@@ -92,7 +92,7 @@ type JavaError interface {
 
 // RecordFailure is the error of a task that ended because a record failed and
 // failures are not tolerated. The record's offset is not passed.
-type RecordFailure struct {
+type RecordFailure struct { //nolint:errname // the failure of a record, which ends a task
 	Topic     string
 	Partition int32
 	Offset    int64

@@ -12,6 +12,7 @@ import (
 
 	"github.com/penstock/penstock/schema"
 	"github.com/penstock/penstock/sinks"
+	"github.com/penstock/penstock/sinks/sinkstest"
 )
 
 // TestTask_HandsPartitionsOverAfterTheWriteThatRuns lets a second task join
@@ -19,9 +20,9 @@ import (
 // before the first has ended with it.
 func TestTask_HandsPartitionsOverAfterTheWriteThatRuns(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, 2)
-	b.produce(0, numbered("a", 20)...)
-	b.produce(1, numbered("b", 20)...)
+	b := newPipeline(t, 2)
+	b.Produce(0, sinkstest.Numbered("a", 20)...)
+	b.Produce(1, sinkstest.Numbered("b", 20)...)
 	m, stats := newMemory(), &sinks.Stats{}
 	began, goOn := make(chan struct{}), make(chan struct{})
 	var once sync.Once
@@ -33,23 +34,23 @@ func TestTask_HandsPartitionsOverAfterTheWriteThatRuns(t *testing.T) {
 		m.apply(records...)
 		return nil
 	}
-	first := start(t, b.task(m, stats))
+	first := sinkstest.Start(t, b.Task(m, stats))
 	<-began
-	task := b.task(m, stats)
+	task := b.Task(m, stats)
 	task.ID = 1
-	second := start(t, task)
+	second := sinkstest.Start(t, task)
 	// The group waits for the first task, which waits for its Write.
-	eventually(t, "the rebalance", func() bool { return stats.Partitions.Load() == 0 })
+	sinkstest.Eventually(t, "the rebalance", func() bool { return stats.Partitions.Load() == 0 })
 	close(goOn)
-	eventually(t, "the second task's partition", func() bool { return stats.Partitions.Load() == 2 && b.committed(0) == 20 && b.committed(1) == 20 })
-	b.produce(0, rec("x", "1"))
-	b.produce(1, rec("y", "1"))
-	eventually(t, "both tasks' rows", func() bool { return m.row("x") == "1" && m.row("y") == "1" })
-	second.stops()
-	b.produce(0, rec("x", "2"))
-	b.produce(1, rec("y", "2"))
-	eventually(t, "the first task's rows", func() bool { return m.row("x") == "2" && m.row("y") == "2" })
-	first.stops()
+	sinkstest.Eventually(t, "the second task's partition", func() bool { return stats.Partitions.Load() == 2 && b.Committed(0) == 20 && b.Committed(1) == 20 })
+	b.Produce(0, sinkstest.Record("x", "1"))
+	b.Produce(1, sinkstest.Record("y", "1"))
+	sinkstest.Eventually(t, "both tasks' rows", func() bool { return m.row("x") == "1" && m.row("y") == "1" })
+	second.Stops()
+	b.Produce(0, sinkstest.Record("x", "2"))
+	b.Produce(1, sinkstest.Record("y", "2"))
+	sinkstest.Eventually(t, "the first task's rows", func() bool { return m.row("x") == "2" && m.row("y") == "2" })
+	first.Stops()
 	for i := range 20 {
 		for _, prefix := range []string{"a", "b"} {
 			if got := m.of(fmt.Sprint(prefix, i)); len(got) != 1 {
@@ -57,7 +58,7 @@ func TestTask_HandsPartitionsOverAfterTheWriteThatRuns(t *testing.T) {
 			}
 		}
 	}
-	balanced(t, stats)
+	sinkstest.Balanced(t, stats)
 }
 
 // TestTask_LosesNothing runs a history through tasks that come and go, over a
@@ -67,7 +68,7 @@ func TestTask_LosesNothing(t *testing.T) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	const partitions, keys, events = 3, 30, 3000
-	b := newBench(t, partitions)
+	b := newPipeline(t, partitions)
 	m, stats := newMemory(), &sinks.Stats{}
 
 	var mu sync.Mutex
@@ -107,9 +108,9 @@ func TestTask_LosesNothing(t *testing.T) {
 	for id := range 2 {
 		wg.Go(func() {
 			for ctx.Err() == nil {
-				task := b.task(m, stats)
+				task := b.Task(m, stats)
 				task.ID, task.MaxRecords = id, 1+roll(200)
-				task.Errors = sinks.Errors{TolerateAll: true, RetryTimeout: -1, RetryDelayMax: time.Millisecond, DLQ: b.topic + ".dlq", DLQReplication: 1}
+				task.Errors = sinks.Errors{TolerateAll: true, RetryTimeout: -1, RetryDelayMax: time.Millisecond, DLQ: b.Topic + ".dlq", DLQReplication: 1}
 				task.StopTimeout = 100 * time.Millisecond
 				stop, ended := context.WithTimeout(ctx, time.Duration(500+roll(3000))*time.Millisecond)
 				if err := task.Run(stop); err != nil && stop.Err() == nil {
@@ -132,12 +133,12 @@ func TestTask_LosesNothing(t *testing.T) {
 		} else {
 			last[key] = value
 		}
-		b.produce(p, rec(key, value))
+		b.Produce(p, sinkstest.Record(key, value))
 		next[p]++
 	}
-	eventually(t, "all commits", func() bool {
+	sinkstest.Eventually(t, "all commits", func() bool {
 		for p := range int32(partitions) {
-			if b.committed(p) != next[p] {
+			if b.Committed(p) != next[p] {
 				return false
 			}
 		}
@@ -151,7 +152,7 @@ func TestTask_LosesNothing(t *testing.T) {
 		}
 	}
 	// Each poison is dead-lettered, at least once.
-	letters := b.read(b.topic+".dlq", int(b.end(b.topic+".dlq")))
+	letters := b.Read(b.Topic+".dlq", int(b.End(b.Topic+".dlq")))
 	got := map[string]int{}
 	for _, l := range letters {
 		got[string(l.Key)]++
@@ -166,5 +167,5 @@ func TestTask_LosesNothing(t *testing.T) {
 			t.Errorf("%d dead letters of %s, which has no poison", n, key)
 		}
 	}
-	balanced(t, stats)
+	sinkstest.Balanced(t, stats)
 }

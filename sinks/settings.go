@@ -19,32 +19,52 @@ const (
 // to read, and what to do with records that fail.
 func Definitions() []settings.Def {
 	return []settings.Def{
-		{Key: "topics", Type: settings.List, Importance: settings.High, Group: groupCommon, Width: "LONG", DisplayName: "Topics",
-			Doc: "Topics to read, separated by commas. Either this or topics.regex."},
-		{Key: "topics.regex", Type: settings.String, Importance: settings.High, Group: groupCommon, Width: "LONG", DisplayName: "Topics regex", Check: checkRegex,
-			Doc: "Regular expression that the whole name of a topic has to match for the topic to be read; topics made later are found too. Either this or topics."},
-		{Key: "errors.retry.timeout", Type: settings.Long, Default: "0", Importance: settings.Medium, Group: groupErrors, Width: "MEDIUM", DisplayName: "Retry Timeout for Errors",
-			Doc: "For how many milliseconds one record that fails for a passing reason is tried again; -1 means without end, 0 not at all. A destination that is down is waited for without end."},
-		{Key: "errors.retry.delay.max.ms", Type: settings.Long, Default: "60000", Importance: settings.Medium, Group: groupErrors, Width: "MEDIUM", DisplayName: "Maximum Delay Between Retries for Errors",
-			Doc: "Most milliseconds between two tries of a record."},
-		{Key: "errors.tolerance", Type: settings.String, Default: "none", OneOf: []string{"none", "all"}, Importance: settings.Medium, Group: groupErrors, Width: "SHORT", DisplayName: "Error Tolerance",
-			Doc: "What a record that fails for good does: none ends the task at once, all puts the record into the dead letter queue, if there is one, and goes on."},
-		{Key: "errors.log.enable", Type: settings.Boolean, Default: "false", Importance: settings.Medium, Group: groupErrors, Width: "SHORT", DisplayName: "Log Errors",
-			Doc: "Whether each tolerated failure is logged."},
-		{Key: "errors.log.include.messages", Type: settings.Boolean, Default: "false", Importance: settings.Medium, Group: groupErrors, Width: "SHORT", DisplayName: "Log Error Details",
-			Doc: "Whether those log entries name the record's topic, partition, offset and timestamp. Keys and values are never logged."},
-		{Key: "errors.deadletterqueue.topic.name", Type: settings.String, Importance: settings.Medium, Group: groupErrors, Width: "MEDIUM", DisplayName: "Dead Letter Queue Topic Name",
-			Doc: "Topic for records that fail for good under errors.tolerance=all. It is made if missing. Empty means none."},
-		{Key: "errors.deadletterqueue.topic.replication.factor", Type: settings.Short, Default: "3", Importance: settings.Medium, Group: groupErrors, Width: "MEDIUM", DisplayName: "Dead Letter Queue Topic Replication Factor",
-			Doc: "Replication factor of that topic when it is made."},
-		{Key: "errors.deadletterqueue.context.headers.enable", Type: settings.Boolean, Default: "false", Importance: settings.Medium, Group: groupErrors, Width: "MEDIUM", DisplayName: "Enable Error Context Headers",
-			Doc: "Whether records in the dead letter queue get headers (__connect.errors.*) that say where and why they failed."},
+		{
+			Key: "topics", Type: settings.List, Importance: settings.High, Group: groupCommon, Width: "LONG", DisplayName: "Topics",
+			Doc: "Topics to read, separated by commas. Either this or topics.regex.",
+		},
+		{
+			Key: "topics.regex", Type: settings.String, Importance: settings.High, Group: groupCommon, Width: "LONG", DisplayName: "Topics regex", Check: checkRegex,
+			Doc: "Regular expression that the whole name of a topic has to match for the topic to be read; topics made later are found too. Either this or topics.",
+		},
+		{
+			Key: "errors.retry.timeout", Type: settings.Long, Default: "0", Importance: settings.Medium, Group: groupErrors, Width: "MEDIUM", DisplayName: "Retry Timeout for Errors",
+			Doc: "For how many milliseconds one record that fails for a passing reason is tried again; -1 means without end, 0 not at all. A destination that is down is waited for without end.",
+		},
+		{
+			Key: "errors.retry.delay.max.ms", Type: settings.Long, Default: "60000", Importance: settings.Medium, Group: groupErrors, Width: "MEDIUM", DisplayName: "Maximum Delay Between Retries for Errors",
+			Doc: "Most milliseconds between two tries of a record.",
+		},
+		{
+			Key: "errors.tolerance", Type: settings.String, Default: "none", OneOf: []string{"none", "all"}, Importance: settings.Medium, Group: groupErrors, Width: "SHORT", DisplayName: "Error Tolerance",
+			Doc: "What a record that fails for good does: none ends the task at once, all puts the record into the dead letter queue, if there is one, and goes on.",
+		},
+		{
+			Key: "errors.log.enable", Type: settings.Boolean, Default: "false", Importance: settings.Medium, Group: groupErrors, Width: "SHORT", DisplayName: "Log Errors",
+			Doc: "Whether each tolerated failure is logged.",
+		},
+		{
+			Key: "errors.log.include.messages", Type: settings.Boolean, Default: "false", Importance: settings.Medium, Group: groupErrors, Width: "SHORT", DisplayName: "Log Error Details",
+			Doc: "Whether those log entries name the record's topic, partition, offset and timestamp. Keys and values are never logged.",
+		},
+		{
+			Key: "errors.deadletterqueue.topic.name", Type: settings.String, Importance: settings.Medium, Group: groupErrors, Width: "MEDIUM", DisplayName: "Dead Letter Queue Topic Name",
+			Doc: "Topic for records that fail for good under errors.tolerance=all. It is made if missing. Empty means none.",
+		},
+		{
+			Key: "errors.deadletterqueue.topic.replication.factor", Type: settings.Short, Default: "3", Importance: settings.Medium, Group: groupErrors, Width: "MEDIUM", DisplayName: "Dead Letter Queue Topic Replication Factor",
+			Doc: "Replication factor of that topic when it is made.",
+		},
+		{
+			Key: "errors.deadletterqueue.context.headers.enable", Type: settings.Boolean, Default: "false", Importance: settings.Medium, Group: groupErrors, Width: "MEDIUM", DisplayName: "Enable Error Context Headers",
+			Doc: "Whether records in the dead letter queue get headers (__connect.errors.*) that say where and why they failed.",
+		},
 	}
 }
 
 func checkRegex(text string) error {
 	if _, err := regexp.Compile(text); err != nil {
-		return fmt.Errorf("Invalid regex: %w", err) //nolint:revive,staticcheck // Kafka's words
+		return fmt.Errorf("Invalid regex: %w", err) //nolint:staticcheck // Kafka's words
 	}
 	return nil
 }

@@ -127,7 +127,6 @@ type run struct {
 	maxRecords     int
 	commitInterval time.Duration
 	stopTimeout    time.Duration
-	topicNames     map[string]string
 
 	group  group
 	client *kgo.Client

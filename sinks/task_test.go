@@ -15,13 +15,14 @@ import (
 
 	"github.com/penstock/penstock/schema"
 	"github.com/penstock/penstock/sinks"
+	"github.com/penstock/penstock/sinks/sinkstest"
 )
 
 func TestTask_AppliesAndCommits(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, 2)
-	b.produce(0, numbered("a", 1000)...)
-	b.produce(1, numbered("b", 500)...)
+	b := newPipeline(t, 2)
+	b.Produce(0, sinkstest.Numbered("a", 1000)...)
+	b.Produce(1, sinkstest.Numbered("b", 500)...)
 	m, stats := newMemory(), &sinks.Stats{}
 	var latencies atomic.Int64
 	stats.Latency = func(d time.Duration) {
@@ -30,24 +31,24 @@ func TestTask_AppliesAndCommits(t *testing.T) {
 		}
 		latencies.Add(1)
 	}
-	task := b.task(m, stats)
+	task := b.Task(m, stats)
 	task.MaxRecords = 100
-	r := start(t, task)
-	eventually(t, "all rows", func() bool { return m.len() == 1500 })
-	eventually(t, "the commit while it runs", func() bool { return b.committed(0) == 1000 && b.committed(1) == 500 })
+	r := sinkstest.Start(t, task)
+	sinkstest.Eventually(t, "all rows", func() bool { return m.len() == 1500 })
+	sinkstest.Eventually(t, "the commit while it runs", func() bool { return b.Committed(0) == 1000 && b.Committed(1) == 500 })
 	if lag := stats.Lag.Load(); lag != 0 {
 		t.Errorf("lag %d, want 0", lag)
 	}
 	if n := stats.Partitions.Load(); n != 2 {
 		t.Errorf("%d partitions, want 2", n)
 	}
-	b.produce(0, rec("last", "x"))
-	eventually(t, "the last row", func() bool { return m.row("last") == "x" })
-	r.stops()
-	if at := b.committed(0); at != 1001 {
+	b.Produce(0, sinkstest.Record("last", "x"))
+	sinkstest.Eventually(t, "the last row", func() bool { return m.row("last") == "x" })
+	r.Stops()
+	if at := b.Committed(0); at != 1001 {
 		t.Errorf("committed %d after the stop, want 1001", at)
 	}
-	balanced(t, stats)
+	sinkstest.Balanced(t, stats)
 	if n := stats.Applied.Load(); n != 1501 || latencies.Load() != n {
 		t.Errorf("applied %d with %d latencies, want 1501", n, latencies.Load())
 	}
@@ -61,15 +62,15 @@ func TestTask_AppliesAndCommits(t *testing.T) {
 
 func TestTask_FollowsARegex(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, 1)
-	b.produce(0, rec("k", "v"))
+	b := newPipeline(t, 1)
+	b.Produce(0, sinkstest.Record("k", "v"))
 	m := newMemory()
-	task := b.task(m, nil)
+	task := b.Task(m, nil)
 	// Java's matches: the whole name.
-	task.Topics, task.TopicsRegex = nil, strings.TrimSuffix(b.topic, "in")+"i.|nothing"
-	r := start(t, task)
-	eventually(t, "the row", func() bool { return m.row("k") == "v" })
-	r.stops()
+	task.Topics, task.TopicsRegex = nil, strings.TrimSuffix(b.Topic, "in")+"i.|nothing"
+	r := sinkstest.Start(t, task)
+	sinkstest.Eventually(t, "the row", func() bool { return m.row("k") == "v" })
+	r.Stops()
 }
 
 func TestTask_EndsAtABadRecordUnderToleranceNone(t *testing.T) {
@@ -97,24 +98,24 @@ func TestTask_EndsAtABadRecordUnderToleranceNone(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			b := newBench(t, 1)
-			b.produce(0, rec("a", `"1"`), rec("b", `"2"`), rec("c", script.value), rec("d", `"4"`), rec("a", `"5"`))
+			b := newPipeline(t, 1)
+			b.Produce(0, sinkstest.Record("a", `"1"`), sinkstest.Record("b", `"2"`), sinkstest.Record("c", script.value), sinkstest.Record("d", `"4"`), sinkstest.Record("a", `"5"`))
 			m, stats := newMemory(), &sinks.Stats{}
-			task := b.task(m, stats)
-			task.Value = converter(t, "json", map[string]string{"schemas.enable": "false"}, false)
-			task.Errors.DLQ, task.Errors.DLQReplication = b.topic+".dlq", 1
+			task := b.Task(m, stats)
+			task.Value = sinkstest.Converter(t, "json", map[string]string{"schemas.enable": "false"}, false)
+			task.Errors.DLQ, task.Errors.DLQReplication = b.Topic+".dlq", 1
 			if script.write != nil {
 				m.onWrite = script.write(m)
 			}
-			err := start(t, task).ends()
+			err := sinkstest.Start(t, task).Ends()
 			var f *sinks.RecordFailure
 			if !errors.As(err, &f) || !sinks.IsPermanent(err) {
 				t.Fatalf("Run: %v, want a permanent *RecordFailure", err)
 			}
-			if f.Topic != b.topic || f.Partition != 0 || f.Offset != 2 || f.Stage != script.stage || f.Class != script.class {
+			if f.Topic != b.Topic || f.Partition != 0 || f.Offset != 2 || f.Stage != script.stage || f.Class != script.class {
 				t.Errorf("failure %+v, want offset 2 in stage %s of %s", f, script.stage, script.class)
 			}
-			for _, want := range []string{b.topic, "partition 0", "offset 2", script.stage} {
+			for _, want := range []string{b.Topic, "partition 0", "offset 2", script.stage} {
 				if !strings.Contains(err.Error(), want) {
 					t.Errorf("the error %q does not name %s", err, want)
 				}
@@ -122,23 +123,23 @@ func TestTask_EndsAtABadRecordUnderToleranceNone(t *testing.T) {
 			if first, _, _ := strings.Cut(f.Trace(), "\n"); !strings.HasPrefix(first, "org.apache.kafka.connect.errors.ConnectException: Tolerance exceeded in error handler") || !strings.Contains(f.Trace(), "\nCaused by: ") {
 				t.Errorf("trace %q has not the shape of Kafka Connect's", f.Trace())
 			}
-			if at := b.committed(0); at != 2 {
+			if at := b.Committed(0); at != 2 {
 				t.Errorf("committed %d, want 2: the bad record is not passed and what was before it is", at)
 			}
 			if m.row("a") == "" || m.row("b") != "2" {
 				t.Errorf("the rows before are %v", m.rows)
 			}
-			if n := b.end(task.Errors.DLQ); n > 0 {
+			if n := b.End(task.Errors.DLQ); n > 0 {
 				t.Errorf("%d records in the dead letter queue, want none under tolerance none", n)
 			}
-			balanced(t, stats)
+			sinkstest.Balanced(t, stats)
 
 			// Once the cause is gone a restart continues, with nothing lost.
 			m.onWrite = nil
-			task.Value = converter(t, "string", nil, false)
-			r := start(t, task)
-			eventually(t, "the rest", func() bool { return m.row("d") == `"4"` && m.row("a") == `"5"` })
-			r.stops()
+			task.Value = sinkstest.Converter(t, "string", nil, false)
+			r := sinkstest.Start(t, task)
+			sinkstest.Eventually(t, "the rest", func() bool { return m.row("d") == `"4"` && m.row("a") == `"5"` })
+			r.Stops()
 			if got := m.row("c"); got != script.value {
 				t.Errorf("row c is %q after the restart, want %q", got, script.value)
 			}
@@ -162,7 +163,7 @@ func refuseBatchesWith(m *memory, poison string) func(context.Context, []schema.
 
 func TestTask_IsolatesBadRecords(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, 1)
+	b := newPipeline(t, 1)
 	const n = 1000
 	bad := map[int]bool{0: true, 7: true, 8: true, 500: true, 999: true}
 	var records []*kgo.Record
@@ -171,17 +172,17 @@ func TestTask_IsolatesBadRecords(t *testing.T) {
 		if bad[i] {
 			v = "poison"
 		}
-		records = append(records, rec(fmt.Sprintf("k%d", i), v))
+		records = append(records, sinkstest.Record(fmt.Sprintf("k%d", i), v))
 	}
-	b.produce(0, records...)
+	b.Produce(0, records...)
 	m, stats := newMemory(), &sinks.Stats{}
 	m.onWrite = refuseBatchesWith(m, "poison")
-	task := b.task(m, stats)
+	task := b.Task(m, stats)
 	task.MaxRecords = n
-	task.Errors.TolerateAll, task.Errors.DLQ, task.Errors.DLQReplication = true, b.topic+".dlq", 1
-	r := start(t, task)
-	eventually(t, "the commit", func() bool { return b.committed(0) == n })
-	r.stops()
+	task.Errors.TolerateAll, task.Errors.DLQ, task.Errors.DLQReplication = true, b.Topic+".dlq", 1
+	r := sinkstest.Start(t, task)
+	sinkstest.Eventually(t, "the commit", func() bool { return b.Committed(0) == n })
+	r.Stops()
 	for i := range n {
 		want := []string{fmt.Sprint(i)}
 		if bad[i] {
@@ -191,7 +192,7 @@ func TestTask_IsolatesBadRecords(t *testing.T) {
 			t.Errorf("k%d was applied as %q, want %q", i, got, want)
 		}
 	}
-	letters := b.read(task.Errors.DLQ, len(bad))
+	letters := b.Read(task.Errors.DLQ, len(bad))
 	var keys []string
 	for _, k := range letters {
 		keys = append(keys, string(k.Key))
@@ -206,13 +207,13 @@ func TestTask_IsolatesBadRecords(t *testing.T) {
 	if m.writes > 5*2*10+2 {
 		t.Errorf("%d writes to isolate 5 of %d records", m.writes, n)
 	}
-	balanced(t, stats)
+	sinkstest.Balanced(t, stats)
 }
 
 func TestTask_WaitsForADestinationThatIsDown(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, 1)
-	b.produce(0, numbered("k", 50)...)
+	b := newPipeline(t, 1)
+	b.Produce(0, sinkstest.Numbered("k", 50)...)
 	m, stats := newMemory(), &sinks.Stats{}
 	var opens, fails int
 	m.onOpen = func() error {
@@ -228,8 +229,8 @@ func TestTask_WaitsForADestinationThatIsDown(t *testing.T) {
 		m.apply(records...)
 		return nil
 	}
-	task := b.task(m, stats)
-	task.Errors.TolerateAll, task.Errors.DLQ, task.Errors.DLQReplication = true, b.topic+".dlq", 1
+	task := b.Task(m, stats)
+	task.Errors.TolerateAll, task.Errors.DLQ, task.Errors.DLQReplication = true, b.Topic+".dlq", 1
 	var mu sync.Mutex
 	var said []string
 	task.Waiting = func(err error) {
@@ -237,9 +238,9 @@ func TestTask_WaitsForADestinationThatIsDown(t *testing.T) {
 		defer mu.Unlock()
 		said = append(said, fmt.Sprint(err))
 	}
-	r := start(t, task)
-	eventually(t, "all rows", func() bool { return m.len() == 50 })
-	r.stops()
+	r := sinkstest.Start(t, task)
+	sinkstest.Eventually(t, "all rows", func() bool { return m.len() == 50 })
+	r.Stops()
 	mu.Lock()
 	defer mu.Unlock()
 	want := []string{
@@ -249,40 +250,40 @@ func TestTask_WaitsForADestinationThatIsDown(t *testing.T) {
 	if !slices.Equal(said, want) {
 		t.Errorf("it said %q, want %q", said, want)
 	}
-	if n := stats.DeadLettered.Load() + stats.Errors.Load(); n != 0 || b.end(task.Errors.DLQ) > 0 {
+	if n := stats.DeadLettered.Load() + stats.Errors.Load(); n != 0 || b.End(task.Errors.DLQ) > 0 {
 		t.Errorf("an outage made %d dead letters", n)
 	}
-	balanced(t, stats)
+	sinkstest.Balanced(t, stats)
 }
 
 func TestTask_PermanentErrorsEndIt(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, 1)
-	b.produce(0, rec("k", "v"))
+	b := newPipeline(t, 1)
+	b.Produce(0, sinkstest.Record("k", "v"))
 	refused := errors.New("wrong password")
 	m := newMemory()
 	m.onOpen = func() error { return sinks.Permanent(refused) }
-	if err := start(t, b.task(m, nil)).ends(); !sinks.IsPermanent(err) || !errors.Is(err, refused) {
+	if err := sinkstest.Start(t, b.Task(m, nil)).Ends(); !sinks.IsPermanent(err) || !errors.Is(err, refused) {
 		t.Errorf("Run: %v, want the permanent error of Open", err)
 	}
 	m.onOpen = nil
 	m.onWrite = func(context.Context, []schema.Record) error { return sinks.Permanent(refused) }
-	if err := start(t, b.task(m, nil)).ends(); !sinks.IsPermanent(err) || !errors.Is(err, refused) {
+	if err := sinkstest.Start(t, b.Task(m, nil)).Ends(); !sinks.IsPermanent(err) || !errors.Is(err, refused) {
 		t.Errorf("Run: %v, want the permanent error of Write", err)
 	}
-	if at := b.committed(0); at > 0 {
+	if at := b.Committed(0); at > 0 {
 		t.Errorf("committed %d, want nothing", at)
 	}
 }
 
 func TestTask_KeepsTheOrderOfAKeyWhileItRetries(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, 1)
+	b := newPipeline(t, 1)
 	var records []*kgo.Record
 	for i := range 40 {
-		records = append(records, rec(fmt.Sprintf("k%d", i%4), fmt.Sprint(i)))
+		records = append(records, sinkstest.Record(fmt.Sprintf("k%d", i%4), fmt.Sprint(i)))
 	}
-	b.produce(0, records...)
+	b.Produce(0, records...)
 	m, stats := newMemory(), &sinks.Stats{}
 	tries := map[string]int{}
 	m.onWrite = func(_ context.Context, records []schema.Record) error {
@@ -299,12 +300,12 @@ func TestTask_KeepsTheOrderOfAKeyWhileItRetries(t *testing.T) {
 			return nil
 		})
 	}
-	task := b.task(m, stats)
+	task := b.Task(m, stats)
 	task.MaxRecords = 7
 	task.Errors.RetryTimeout = -1
-	r := start(t, task)
-	eventually(t, "the commit", func() bool { return b.committed(0) == 40 })
-	r.stops()
+	r := sinkstest.Start(t, task)
+	sinkstest.Eventually(t, "the commit", func() bool { return b.Committed(0) == 40 })
+	r.Stops()
 	for k := range 4 {
 		var want []string
 		for i := k; i < 40; i += 4 {
@@ -317,13 +318,13 @@ func TestTask_KeepsTheOrderOfAKeyWhileItRetries(t *testing.T) {
 	if stats.Retries.Load() == 0 {
 		t.Error("no retries were counted")
 	}
-	balanced(t, stats)
+	sinkstest.Balanced(t, stats)
 }
 
 func TestTask_GivesUpARecordAfterTheRetryTimeout(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, 1)
-	b.produce(0, rec("a", "locked"), rec("a", "later"), rec("b", "fine"))
+	b := newPipeline(t, 1)
+	b.Produce(0, sinkstest.Record("a", "locked"), sinkstest.Record("a", "later"), sinkstest.Record("b", "fine"))
 	m, stats := newMemory(), &sinks.Stats{}
 	m.onWrite = func(_ context.Context, records []schema.Record) error {
 		held := map[string]bool{}
@@ -339,11 +340,11 @@ func TestTask_GivesUpARecordAfterTheRetryTimeout(t *testing.T) {
 			}
 		})
 	}
-	task := b.task(m, stats)
+	task := b.Task(m, stats)
 	task.Errors = sinks.Errors{TolerateAll: true, RetryTimeout: 30 * time.Millisecond, RetryDelayMax: 5 * time.Millisecond}
-	r := start(t, task)
-	eventually(t, "the commit", func() bool { return b.committed(0) == 3 })
-	r.stops()
+	r := sinkstest.Start(t, task)
+	sinkstest.Eventually(t, "the commit", func() bool { return b.Committed(0) == 3 })
+	r.Stops()
 	// What was held back behind it is no failure of its own.
 	if got := m.of("a"); !slices.Equal(got, []string{"later"}) {
 		t.Errorf("a was applied as %q, want only what came after the record given up", got)
@@ -351,13 +352,13 @@ func TestTask_GivesUpARecordAfterTheRetryTimeout(t *testing.T) {
 	if stats.Skipped.Load() != 1 || stats.Applied.Load() != 2 || stats.Retries.Load() == 0 {
 		t.Errorf("skipped %d, applied %d, retries %d; want 1, 2 and some", stats.Skipped.Load(), stats.Applied.Load(), stats.Retries.Load())
 	}
-	balanced(t, stats)
+	sinkstest.Balanced(t, stats)
 }
 
 func TestTask_FinishesTheWriteThatRunsWhenItIsStopped(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, 1)
-	b.produce(0, numbered("k", 10)...)
+	b := newPipeline(t, 1)
+	b.Produce(0, sinkstest.Numbered("k", 10)...)
 	m, stats := newMemory(), &sinks.Stats{}
 	began, goOn := make(chan struct{}), make(chan struct{})
 	m.onWrite = func(ctx context.Context, records []schema.Record) error {
@@ -370,21 +371,21 @@ func TestTask_FinishesTheWriteThatRunsWhenItIsStopped(t *testing.T) {
 		m.apply(records...)
 		return nil
 	}
-	r := start(t, b.task(m, stats))
+	r := sinkstest.Start(t, b.Task(m, stats))
 	<-began
-	r.stop()
+	r.Cancel()
 	close(goOn)
-	r.stops()
-	if m.len() != 10 || b.committed(0) != 10 {
-		t.Errorf("%d rows, committed %d; want 10 of both", m.len(), b.committed(0))
+	r.Stops()
+	if m.len() != 10 || b.Committed(0) != 10 {
+		t.Errorf("%d rows, committed %d; want 10 of both", m.len(), b.Committed(0))
 	}
-	balanced(t, stats)
+	sinkstest.Balanced(t, stats)
 }
 
 func TestTask_CutsAWriteThatOutlastsTheStop(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, 1)
-	b.produce(0, numbered("k", 10)...)
+	b := newPipeline(t, 1)
+	b.Produce(0, sinkstest.Numbered("k", 10)...)
 	m, stats := newMemory(), &sinks.Stats{}
 	began := make(chan struct{})
 	m.onWrite = func(ctx context.Context, _ []schema.Record) error {
@@ -392,15 +393,15 @@ func TestTask_CutsAWriteThatOutlastsTheStop(t *testing.T) {
 		<-ctx.Done()
 		return ctx.Err()
 	}
-	task := b.task(m, stats)
+	task := b.Task(m, stats)
 	task.StopTimeout = 100 * time.Millisecond
-	r := start(t, task)
+	r := sinkstest.Start(t, task)
 	<-began
-	r.stops()
-	if at := b.committed(0); at > 0 {
+	r.Stops()
+	if at := b.Committed(0); at > 0 {
 		t.Errorf("committed %d, want nothing", at)
 	}
-	balanced(t, stats)
+	sinkstest.Balanced(t, stats)
 	if n := stats.Abandoned.Load(); n != 10 {
 		t.Errorf("abandoned %d, want 10", n)
 	}

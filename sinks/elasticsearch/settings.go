@@ -21,8 +21,10 @@ const (
 
 func definitions() []settings.Def {
 	return []settings.Def{
-		{Key: "connection.url", Type: settings.List, Required: true, Group: groupConnector, Importance: settings.High, Check: checkURLs,
-			Doc: "Addresses of Elasticsearch, such as https://es1:9200,https://es2:9200. All have to belong to one cluster."},
+		{
+			Key: "connection.url", Type: settings.List, Required: true, Group: groupConnector, Importance: settings.High, Check: checkURLs,
+			Doc: "Addresses of Elasticsearch, such as https://es1:9200,https://es2:9200. All have to belong to one cluster.",
+		},
 		{Key: "connection.username", Type: settings.String, Group: groupConnector, Importance: settings.Medium, Doc: "User to log in as. Empty means no login."},
 		{Key: "connection.password", Type: settings.Password, Group: groupConnector, Importance: settings.Medium, Doc: "The user's password."},
 		{Key: "connection.api.key", Type: settings.Password, Group: groupConnector, Importance: settings.Medium, Doc: "API key in its encoded form, instead of a user."},
@@ -41,12 +43,18 @@ func definitions() []settings.Def {
 		{Key: "flush.synchronously", Type: settings.Boolean, Default: "false", Group: groupConnector, Importance: settings.Low, Ignored: "offsets are never committed before the documents are written"},
 		{Key: "log.sensitive.data", Type: settings.Boolean, Default: "false", Group: groupConnector, Importance: settings.Low, Ignored: "documents are never logged"},
 
-		{Key: "index.name", Type: settings.String, Default: "${topic}", Group: groupData, Importance: settings.Medium,
-			Doc: "Pattern for the index's name, with ${topic} for the topic's and ${table} for what follows its last dot. It is put into lower case, as Elasticsearch asks for."},
-		{Key: "external.resource.usage", Type: settings.String, Default: "DISABLED", OneOf: []string{"DISABLED", "INDEX", "ALIAS_INDEX", "DATASTREAM", "ALIAS_DATASTREAM"}, Group: groupData, Importance: settings.Medium, Check: checkResource,
-			Doc: "INDEX or ALIAS_INDEX: the indices or aliases of topic.to.external.resource.mapping are used as they are, and nothing is created."},
-		{Key: "topic.to.external.resource.mapping", Type: settings.List, Group: groupData, Importance: settings.Medium, Aliases: []string{"topic.to.resource.mapping"},
-			Doc: "Pairs topic:index, separated by commas."},
+		{
+			Key: "index.name", Type: settings.String, Default: "${topic}", Group: groupData, Importance: settings.Medium,
+			Doc: "Pattern for the index's name, with ${topic} for the topic's and ${table} for what follows its last dot. It is put into lower case, as Elasticsearch asks for.",
+		},
+		{
+			Key: "external.resource.usage", Type: settings.String, Default: "DISABLED", OneOf: []string{"DISABLED", "INDEX", "ALIAS_INDEX", "DATASTREAM", "ALIAS_DATASTREAM"}, Group: groupData, Importance: settings.Medium, Check: checkResource,
+			Doc: "INDEX or ALIAS_INDEX: the indices or aliases of topic.to.external.resource.mapping are used as they are, and nothing is created.",
+		},
+		{
+			Key: "topic.to.external.resource.mapping", Type: settings.List, Group: groupData, Importance: settings.Medium, Aliases: []string{"topic.to.resource.mapping"},
+			Doc: "Pairs topic:index, separated by commas.",
+		},
 		{Key: "key.ignore", Type: settings.Boolean, Default: "false", Group: groupData, Importance: settings.High, Doc: "Whether _id is made of topic, partition and offset instead of the record's key. Every record is a document of its own then."},
 		{Key: "topic.key.ignore", Type: settings.List, Group: groupData, Importance: settings.Low, Doc: "Topics for which key.ignore is true whatever it says."},
 		{Key: "schema.ignore", Type: settings.Boolean, Default: "false", Group: groupData, Importance: settings.Low, Doc: "Whether Elasticsearch guesses the types of fields instead of being told by the record's schema."},

@@ -3,6 +3,7 @@ package mongodb_test
 import (
 	"context"
 	"fmt"
+	"maps"
 	"strings"
 	"testing"
 
@@ -15,14 +16,12 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 )
 
-// open opens a sink on a fresh database; raw goes over the least that is
-// needed.
-func open(t *testing.T, srv *servers.MongoServer, raw map[string]string) sinks.Sink {
+// destination returns a destination in the test's database; raw goes over the
+// least that is needed.
+func destination(t *testing.T, srv *servers.MongoServer, raw map[string]string) sinks.Destination {
 	t.Helper()
 	cfg := map[string]string{"connector.class": "mongodb-sink", "connection.uri": srv.URI(), "database": srv.Database}
-	for k, v := range raw {
-		cfg[k] = v
-	}
+	maps.Copy(cfg, raw)
 	c := mongodb.Connector()
 	v, problems := c.Settings.Parse(cfg)
 	if err := problems.Err(); err != nil {
@@ -32,6 +31,13 @@ func open(t *testing.T, srv *servers.MongoServer, raw map[string]string) sinks.S
 	if err := problems.Err(); err != nil {
 		t.Fatal(err)
 	}
+	return d
+}
+
+// open opens a sink on a fresh database.
+func open(t *testing.T, srv *servers.MongoServer, raw map[string]string) sinks.Sink {
+	t.Helper()
+	d := destination(t, srv, raw)
 	s, err := d.Open(t.Context())
 	if err != nil {
 		t.Fatal(err)

@@ -106,15 +106,14 @@ func orderOfAKey(t *testing.T, target Target) {
 	want := map[int64]Row{}
 	for i := range 200 {
 		id := int64(i % 7)
-		switch {
-		case i%11 == 3:
+		if i%11 == 3 {
 			records = append(records, tab.Event(schema.OpDelete, id, nil))
 			delete(want, id)
-		default:
-			r := Row{"row", int32(i), "x"}
-			records = append(records, tab.Event(schema.OpUpdate, id, &r))
-			want[id] = r
+			continue
 		}
+		r := Row{"row", int32(i), "x"}
+		records = append(records, tab.Event(schema.OpUpdate, id, &r))
+		want[id] = r
 	}
 	target.write(t, records...)
 	target.expect(t, want)
