@@ -3,6 +3,7 @@ package worker
 import (
 	"github.com/penstock/penstock/capture"
 	"github.com/penstock/penstock/capture/file"
+	"github.com/penstock/penstock/capture/mysql"
 	"github.com/penstock/penstock/capture/postgres"
 	"github.com/penstock/penstock/converters"
 	"github.com/penstock/penstock/sinks"
@@ -16,6 +17,8 @@ import (
 func Catalogue() *catalogue.Catalogue {
 	return catalogue.New(
 		[]capture.Connector{
+			mysql.Connector(),
+			mysql.MariaDB(),
 			postgres.Connector(),
 			file.Connector(),
 		},

@@ -157,9 +157,10 @@ func normalMessage(m string) string {
 			slices.Sort(parts)
 			lines[i] = head + " must be one of " + strings.Join(parts, ", ")
 		}
-		if head, _, ok := strings.Cut(line, ": Invalid regex:"); ok {
-			lines = append(lines[:i:i], head+": Invalid regex")
-			break
+		for _, before := range []string{": Invalid regex", "regular expressions is expected"} {
+			if head, _, ok := strings.Cut(line, before); ok {
+				return strings.Join(append(lines[:i:i], head+before), "\n")
+			}
 		}
 	}
 	return strings.Join(lines, "\n")

@@ -142,7 +142,6 @@ type conversation struct {
 	database map[string]map[string]string // connector class -> key -> value
 	postgres *servers.PostgresServer
 	big      map[string]map[string]json.RawMessage
-	skipped  map[string]bool // connectors that do not exist here
 }
 
 // needs lists the scenarios that need databases.
@@ -201,6 +200,9 @@ func (c *conversation) hold(exchanges []exchange) (equal, deviating int) {
 	for _, e := range exchanges {
 		for _, b := range e.Before {
 			c.prepare(e, b)
+		}
+		if name, ok := settled[e.Seq]; ok {
+			c.waitForOffsets(e, name)
 		}
 		deviation, known := deviations[e.Seq]
 		differences := c.exchange(e)
@@ -323,6 +325,24 @@ func (c *conversation) wait(ctx context.Context, e exchange, w waitFor) {
 		case <-ctx.Done():
 			c.t.Errorf("%d %s: %s is not %s with tasks %v: %s\n%s", e.Seq, e.Step, w.Connector, w.State, w.Tasks, last, c.worker.tail())
 			return
+		}
+	}
+}
+
+// waitForOffsets polls until a connector has saved one.
+func (c *conversation) waitForOffsets(e exchange, name string) {
+	deadline := time.After(30 * time.Second)
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		_, _, body := c.worker.do(c.t, http.MethodGet, "/connectors/"+name+"/offsets", nil, nil)
+		if bytes.Contains(body, []byte(`"partition"`)) {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-deadline:
+			c.t.Fatalf("%d %s: %s saves no offset: %s\n%s", e.Seq, e.Step, name, body, c.worker.tail())
 		}
 	}
 }

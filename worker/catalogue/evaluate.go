@@ -67,6 +67,7 @@ type Evaluation struct {
 	framework settings.Values
 	own       settings.Values
 	unread    map[string]bool     // keys whose reference is not resolved
+	referred  []string            // what references stand for
 	problems  map[string][]string // by key
 	order     []string            // keys in the order of their first problem
 	env       Env
@@ -163,7 +164,8 @@ func (e *Evaluation) resolve() error {
 		if e.raw[k] == nil {
 			continue
 		}
-		v, err := e.env.Worker.Providers.Resolve(*e.raw[k])
+		v, referred, err := e.env.Worker.Providers.Trace(*e.raw[k])
+		e.referred = append(e.referred, referred...)
 		var unreadable *config.UnreadableError
 		switch {
 		case errors.As(err, &unreadable):

@@ -163,6 +163,7 @@ func prefixes() []string {
 	return []string{
 		"key.converter.", "value.converter.", "header.converter.", "transforms.", "predicates.", "topic.creation.",
 		"producer.override.", "consumer.override.", "admin.override.",
+		"schema.history.internal.producer.", "schema.history.internal.consumer.", "driver.", "database.driver.",
 	}
 }
 

@@ -54,22 +54,37 @@ type redactor struct {
 	secrets  []string
 }
 
-// leastSecret is the length from which a secret is looked for in texts. A
-// shorter one would turn up in words that have nothing to do with it.
-const leastSecret = 4
+// leastSecret and leastReferred are the lengths from which passwords and what
+// references stand for are looked for in texts. Shorter ones would turn up in
+// words that have nothing to do with them.
+const (
+	leastSecret   = 4
+	leastReferred = 6
+)
 
-// redactor hides the values of passwords and those that references stand for.
+// redactor hides passwords and what references stand for. A text that is in
+// the configuration in the clear as well, such as a password that is the
+// user's name, is no secret, and hiding it would hide that too.
 func (e *Evaluation) redactor() *redactor {
+	clear := strings.Join(append(slices.Clone(e.Plugin.Classes), e.Plugin.Name), " ")
+	for k, v := range e.raw {
+		if v != nil && !e.secret(k) {
+			clear += " " + *v
+		}
+	}
 	var secrets []string
-	seen := map[string]bool{}
+	add := func(text string, least int) {
+		if len(text) >= least && !strings.Contains(clear, text) && !slices.Contains(secrets, text) {
+			secrets = append(secrets, text)
+		}
+	}
 	for k, v := range e.resolved {
-		if len(v) < leastSecret || seen[v] {
-			continue
+		if e.secret(k) {
+			add(v, leastSecret)
 		}
-		if e.secret(k) || *e.raw[k] != v {
-			seen[v] = true
-			secrets = append(secrets, v)
-		}
+	}
+	for _, v := range e.referred {
+		add(v, leastReferred)
 	}
 	// The longest first, since one may hold another.
 	slices.SortFunc(secrets, func(a, b string) int { return len(b) - len(a) })

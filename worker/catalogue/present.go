@@ -38,6 +38,9 @@ func (e *Evaluation) present(key, message string) string {
 		if key == "name" {
 			return strings.Replace(message, "A value is required", "String may not be empty", 1)
 		}
+		if _, list, ok := strings.Cut(message, "Duplicate alias provided."); ok && list == "" {
+			return fmt.Sprintf("Invalid value [%s] for configuration %s: Duplicate alias provided.", strings.Join(settings.SplitList(e.resolved[key]), ", "), key)
+		}
 		head, list, ok := strings.Cut(message, "Value must be one of ")
 		if !ok {
 			return message
@@ -208,7 +211,7 @@ func (e *Evaluation) extraEntry(key string) Entry {
 			alias = strings.TrimSuffix(alias, ".type")
 			group := strings.ToUpper(chain[:1]) + chain[1:] + ": " + alias
 			d.Type, d.Required, d.Importance, d.Group, d.Order, d.Width = "CLASS", true, "HIGH", &group, 0, "LONG"
-			d.DisplayName = strings.ToUpper(chain[:1]) + strings.TrimSuffix(chain[1:], "s") + " type for " + alias
+			d.DisplayName = strings.NewReplacer("transforms", "Transformation", "predicates", "Predicate").Replace(chain) + " type for " + alias
 		}
 	}
 	out := e.entry(d)
@@ -243,7 +246,7 @@ func (e *Evaluation) frameworkEntry(d Definition) Entry {
 		version := kafkaVersion
 		out.Definition.DefaultValue = &version
 		if len(e.problems[strings.TrimSuffix(d.Name, ".plugin.version")]) > 0 {
-			out.Visible = false
+			out.Definition.DefaultValue, out.Visible = nil, false
 			return out
 		}
 		out.Value, out.Recommended = &version, []string{version}
@@ -260,6 +263,10 @@ func (e *Evaluation) ownEntry(d Definition) Entry {
 		out.Recommended = def.OneOf
 	}
 	if e.Plugin.debezium() {
+		out.Recommended = []string{}
+		for _, v := range def.OneOf {
+			out.Recommended = append(out.Recommended, strings.ToLower(v))
+		}
 		out.Visible = !slices.Contains(invisible, d.Name)
 		return out // Debezium never says the value
 	}

@@ -99,33 +99,48 @@ func NewProviders(worker map[string]string, getenv func(string) (string, bool)) 
 // provider, a file that cannot be read and a key that is not there are
 // errors; an error never holds a resolved value.
 func (p *Providers) Resolve(value string) (string, error) {
+	out, _, err := p.Trace(value)
+	return out, err
+}
+
+// Trace is Resolve that also returns what each of the references stands for.
+func (p *Providers) Trace(value string) (resolved string, referred []string, err error) {
 	if !strings.Contains(value, "${") {
-		return value, nil
+		return value, nil, nil
 	}
 	var problems []error
-	out := reference.ReplaceAllStringFunc(value, func(ref string) string {
-		m := reference.FindStringSubmatch(ref)
-		name, path, key := m[1], m[3], m[4]
-		known, ok := p.named[name]
-		if !ok {
-			problems = append(problems, fmt.Errorf("%s refers to the provider %q, which is not configured: there are %s; others go into config.providers", ref, name, p.names()))
-			return ref
-		}
-		text, err := known.lookup(path, key)
+	resolved = reference.ReplaceAllStringFunc(value, func(ref string) string {
+		text, err := p.lookup(ref)
 		if err != nil {
-			var unreadable *UnreadableError
-			if !errors.As(err, &unreadable) {
-				err = fmt.Errorf("%s: %w", ref, err)
-			}
 			problems = append(problems, err)
 			return ref
 		}
+		referred = append(referred, text)
 		return text
 	})
-	if len(problems) == 1 {
-		return "", problems[0] // unjoined, so that its text stays as it is
+	switch len(problems) {
+	case 0:
+		return resolved, referred, nil
+	case 1:
+		return "", referred, problems[0] // unjoined, so that its text stays as it is
 	}
-	return out, errors.Join(problems...)
+	return "", referred, errors.Join(problems...)
+}
+
+// lookup returns what one reference stands for.
+func (p *Providers) lookup(ref string) (string, error) {
+	m := reference.FindStringSubmatch(ref)
+	name, path, key := m[1], m[3], m[4]
+	known, ok := p.named[name]
+	if !ok {
+		return "", fmt.Errorf("%s refers to the provider %q, which is not configured: there are %s; others go into config.providers", ref, name, p.names())
+	}
+	text, err := known.lookup(path, key)
+	var unreadable *UnreadableError
+	if err != nil && !errors.As(err, &unreadable) {
+		return "", fmt.Errorf("%s: %w", ref, err)
+	}
+	return text, err
 }
 
 // ResolveAll returns a copy of a configuration with all references replaced,

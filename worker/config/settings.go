@@ -45,7 +45,8 @@ var workerSettings = settings.NewSet(
 		},
 		{
 			Key: "exactly.once.source.support", Type: settings.String, Default: "disabled", OneOf: []string{"disabled", "preparing", "enabled"}, Group: groupKafka, Importance: settings.High,
-			Doc: "Whether sources write their records and the offset that covers them in one Kafka transaction.",
+			Unsupported: "exactly-once is not there yet; use disabled",
+			Doc:         "Whether sources write their records and the offset that covers them in one Kafka transaction.",
 		},
 		{
 			Key: "connector.client.config.override.policy", Type: settings.String, Default: "All", Check: oneOf("All", "None", "Principal"), Group: groupKafka, Importance: settings.Medium,

@@ -109,7 +109,7 @@ func (a *actor) pause(c state.Connector) {
 		a.halt(t)
 	}
 	for id := range c.Committed {
-		if st, ok := a.s.StatusLog.Tasks(a.name)[id]; ok && st.State == state.StatusFailed && a.task(id) != nil {
+		if st, ok := a.s.StatusLog.Tasks(a.name)[id]; ok && st.State == state.StatusFailed && (a.task(id) != nil || a.failed) {
 			continue // pausing neither heals nor hides it
 		}
 		a.setTask(c, id, state.StatusPaused, "")

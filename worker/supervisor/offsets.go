@@ -146,6 +146,9 @@ func (s *Supervisor) source(c state.Connector) (e *catalogue.Evaluation, elsewhe
 	return e, !checks || strings.HasPrefix(e.Plugin.Class(), "io.debezium.")
 }
 
+// offsetKeys are the keys without which an offset says no position.
+var offsetKeys = map[string]string{"postgres": "lsn", "mysql": "file", "mariadb": "file"}
+
 func checkOffset(e *catalogue.Evaluation, partition, offset []byte) error {
 	if e == nil {
 		return nil
@@ -160,6 +163,12 @@ func checkOffset(e *catalogue.Evaluation, partition, offset []byte) error {
 	// be looked at.
 	if own := e.Plan.Database.Partition(); offset != nil && !sameJSON([]byte(own), partition) {
 		return &OffsetError{Message: fmt.Sprintf("The connector has no partition %s; its partition is %s", partition, own)}
+	}
+	if key := offsetKeys[e.Plugin.Name]; key != "" && offset != nil {
+		var fields map[string]json.RawMessage
+		if err := json.Unmarshal(offset, &fields); err != nil || isNull(fields[key]) {
+			return &OffsetError{Message: fmt.Sprintf("The connector could not go on at the offset %s: it needs the key %q", offset, key)}
+		}
 	}
 	return nil
 }

@@ -89,7 +89,7 @@ func (t *task) loop(ctx context.Context) error {
 		// all come back at once.
 		pause := delay/2 + rand.N(delay)
 		t.waitFor(err)
-		log.Warn("the task is run again after an error that should pass", "error", t.plan.Redact(err.Error()), "in", pause.Round(time.Millisecond))
+		log.Warn("the task is run again after an error that should pass", "error", t.plan.Redact(err.Error()), "in", pause.Round(time.Millisecond).String())
 		t.stats.Restarts.Add(1)
 		select {
 		case <-time.After(pause):
@@ -103,7 +103,8 @@ func (t *task) loop(ctx context.Context) error {
 func permanent(err error) bool {
 	var p *panicError
 	var retry interface{ Retriable() bool }
-	return capture.IsPermanent(err) || sinks.IsPermanent(err) || errors.As(err, &p) ||
+	// A lost position stays lost; what snapshot.mode has to say has been said.
+	return capture.IsPermanent(err) || sinks.IsPermanent(err) || errors.Is(err, capture.ErrPositionLost) || errors.As(err, &p) ||
 		errors.As(err, &retry) && !retry.Retriable()
 }
 
