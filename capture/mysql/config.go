@@ -84,7 +84,7 @@ func newConfig(v settings.Values, f flavor, env capture.Env) (*config, settings.
 		values: valueModes{
 			decimals: v.String("decimal.handling.mode"), times: v.String("time.precision.mode"),
 			bigUnsigned: v.String("bigint.unsigned.handling.mode"), binary: v.String("binary.handling.mode"),
-			adjustYears: v.Bool("enable.time.adjuster"),
+			adjustYears: v.Bool("enable.time.adjuster"), comments: v.Bool("include.schema.comments"),
 		},
 	}
 	if c.logger == nil {

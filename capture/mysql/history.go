@@ -2,6 +2,7 @@ package mysql
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -20,6 +21,22 @@ type history struct {
 	cfg     *config
 	tables  *ddl.Catalogue
 	journal capture.Journal // nil if there is none
+	// applied holds, during the replay, what has been applied: a statement
+	// that was met again after a crash may be in a journal twice, and altering
+	// a table twice is not the same as once. ahead holds what the journal has
+	// for places after the position, so that it is not written again.
+	applied, ahead map[recordKey]bool
+}
+
+// recordKey tells a statement at its place in the log from others.
+type recordKey [sha256.Size]byte
+
+func keyOf(p *position, database, sql string) recordKey {
+	place := p.GTIDs
+	if place == "" {
+		place = fmt.Sprintf("%s:%d", p.File, p.Pos)
+	}
+	return sha256.Sum256(fmt.Appendf(nil, "%s\x00%d\x00%s\x00%s", place, p.Event, database, sql))
 }
 
 // historyRecord is one record of the journal.
@@ -46,10 +63,12 @@ func openHistory(ctx context.Context, cfg *config, env capture.Env, at *position
 	if at == nil {
 		return h, nil
 	}
+	h.applied, h.ahead = map[recordKey]bool{}, map[recordKey]bool{}
 	err = h.journal.Replay(ctx, func(record []byte) error { return h.replay(record, at) })
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("read the schema history %s: %w", cfg.history.topic, err), h.close())
 	}
+	h.applied = nil
 	return h, nil
 }
 
@@ -77,9 +96,15 @@ func (h *history) replay(record []byte, at *position) error {
 	if p.Snapshot != nil {
 		there = p.atOrBefore(at, h.cfg.flavor)
 	}
-	if !there {
+	key := keyOf(&p.position, r.Database, r.DDL)
+	switch {
+	case !there:
+		h.ahead[key] = true
+		return nil
+	case h.applied[key]:
 		return nil
 	}
+	h.applied[key] = true
 	if charset, ok := serverCharset(r.DDL); ok {
 		h.tables.Charset = charset
 		return nil
@@ -105,7 +130,7 @@ func serverCharset(sql string) (string, bool) {
 // record makes a statement durable. snapshot marks the definitions that a
 // snapshot begins with.
 func (h *history) record(ctx context.Context, p *position, database, sql string, snapshot bool) error {
-	if h.journal == nil {
+	if h.journal == nil || h.ahead[keyOf(p, database, sql)] {
 		return nil
 	}
 	pos := p.encode()

@@ -229,6 +229,10 @@ func eventSettings(sourceInfo string) []settings.Def {
 			Doc: "Whether statements that alter databases and tables are published in the topic named like the topic prefix.",
 		},
 		{
+			Key: "include.schema.comments", Type: settings.Boolean, Default: "false", Importance: settings.Medium, Group: groupEvents, DisplayName: "Include Table and Column Comments", Width: "SHORT",
+			Doc: "Whether the schemas of columns carry their comments.",
+		},
+		{
 			Key: "include.query", Type: settings.Boolean, Default: "false", Importance: settings.Low, Group: groupEvents, DisplayName: "Include original SQL query with in change events", Width: "SHORT",
 			Doc: "Whether events carry the SQL statement that made them, where the server logs it (binlog_rows_query_log_events, binlog_annotate_row_events).",
 		},

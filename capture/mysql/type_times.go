@@ -230,7 +230,13 @@ var times = &typ{
 func (m *valueModes) timePut(c *ddl.Column) func(*schema.Arena, int64, *schema.Value) {
 	switch m.times {
 	case "connect":
-		return coarser(1000)
+		// Kafka Connect's time of day cannot be beyond a day; Debezium has
+		// null then.
+		return func(_ *schema.Arena, n int64, v *schema.Value) {
+			if n >= 0 && n <= microsPerDay || !c.Nullable {
+				*v = schema.Int(n / 1000)
+			}
+		}
 	case "isostring":
 		return isoText(func(dst []byte, n int64) []byte { return append(appendTime(dst, n, minimalDigits), 'Z') })
 	case "nanoseconds":

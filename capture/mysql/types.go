@@ -1,6 +1,7 @@
 package mysql
 
 import (
+	"bytes"
 	"fmt"
 	"strings"
 
@@ -15,6 +16,7 @@ type valueModes struct {
 	bigUnsigned string // bigint.unsigned.handling.mode
 	binary      string // binary.handling.mode
 	adjustYears bool   // enable.time.adjuster
+	comments    bool   // include.schema.comments
 }
 
 // typ is what a column type is like: its schema, and its two decoders.
@@ -78,6 +80,9 @@ func (m *valueModes) schemaOf(c *ddl.Column, inKey bool) (*schema.Schema, error)
 	out := *s
 	out.Optional = c.Nullable && !inKey
 	out.Default = m.defaultOf(t, c)
+	if m.comments && c.Comment != "" {
+		out.Doc = c.Comment
+	}
 	return &out, nil
 }
 
@@ -105,6 +110,8 @@ func (m *valueModes) defaultOf(t *typ, c *ddl.Column) *schema.Value {
 		text = bitLiteral(*c.Default)
 	case "BINARY":
 		text = pad(text, c.Length)
+	case "DECIMAL":
+		text = toScale(text, c.Scale)
 	}
 	if err := t.text(m, c)(&schema.Arena{}, text, &v); err != nil {
 		return nil
@@ -127,6 +134,20 @@ func bitLiteral(digits string) []byte {
 		n = n<<1 | uint64(d-'0')
 	}
 	return bigBytes(n)
+}
+
+// toScale appends zeros to a decimal number until it has so many digits after
+// the point.
+func toScale(number []byte, scale int) []byte {
+	point := bytes.IndexByte(number, '.')
+	if point < 0 && scale > 0 {
+		point = len(number)
+		number = append(number, '.')
+	}
+	for point >= 0 && len(number)-point-1 < scale {
+		number = append(number, '0')
+	}
+	return number
 }
 
 func bigBytes(n uint64) []byte {

@@ -60,9 +60,11 @@ var typeRows = []string{
 func typeServers(t *testing.T, f func(t *testing.T, server *servers.MySQLServer)) {
 	t.Helper()
 	for name, start := range map[string]func(t *testing.T) *servers.MySQLServer{
-		"MySQL":                   func(t *testing.T) *servers.MySQLServer { return servers.MySQL(t) },
-		"MySQL, minimal metadata": func(t *testing.T) *servers.MySQLServer { return servers.MySQL(t, servers.Config("binlog_row_metadata=MINIMAL")) },
-		"MariaDB":                 func(t *testing.T) *servers.MySQLServer { return servers.MariaDB(t) },
+		"MySQL": func(t *testing.T) *servers.MySQLServer { return servers.MySQL(t) },
+		"MySQL, minimal metadata": func(t *testing.T) *servers.MySQLServer {
+			return servers.MySQL(t, servers.Config("binlog_row_metadata=MINIMAL"))
+		},
+		"MariaDB": func(t *testing.T) *servers.MySQLServer { return servers.MariaDB(t) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
