@@ -18,8 +18,8 @@ import (
 	"github.com/penstock/penstock/sinks/sinkstest"
 )
 
-// open opens a sink; raw goes over the least that is needed.
-func open(t *testing.T, srv *servers.ElasticsearchServer, raw map[string]string) sinks.Sink {
+// destination returns a destination; raw goes over the least that is needed.
+func destination(t *testing.T, srv *servers.ElasticsearchServer, raw map[string]string) sinks.Destination {
 	t.Helper()
 	cfg := map[string]string{"connector.class": "elasticsearch-sink", "connection.url": srv.URL()}
 	maps.Copy(cfg, raw)
@@ -32,6 +32,13 @@ func open(t *testing.T, srv *servers.ElasticsearchServer, raw map[string]string)
 	if err := problems.Err(); err != nil {
 		t.Fatal(err)
 	}
+	return d
+}
+
+// open opens a sink.
+func open(t *testing.T, srv *servers.ElasticsearchServer, raw map[string]string) sinks.Sink {
+	t.Helper()
+	d := destination(t, srv, raw)
 	s, err := d.Open(t.Context())
 	if err != nil {
 		t.Fatal(err)
