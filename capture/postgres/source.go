@@ -37,6 +37,13 @@ const (
 	// lingerInside is the same inside a transaction, the rest of which is on
 	// its way.
 	lingerInside = 5 * time.Millisecond
+	// gather and gatherBytes are how long a busy source leaves the socket
+	// alone, or until how much has come. The server sends each row on its own,
+	// and to be woken for each costs several times what it takes to decode it.
+	gather      = time.Millisecond
+	gatherBytes = 64 << 10
+	// busyEvents in a batch show that a source is busy.
+	busyEvents = 16
 	// clockEvery is after how many messages a busy source looks at the clock.
 	clockEvery   = 1024
 	writeTimeout = 10 * time.Second
@@ -70,6 +77,7 @@ type source struct {
 	confirmed, sent lsn // what Confirm said, and what the server was told
 	sentAt          time.Time
 	returned        time.Time // when the last batch with events was
+	lowWater        bool      // the socket gathers before it wakes us
 	status          []byte
 
 	// For logical messages, made when the first arrives.
@@ -145,9 +153,9 @@ func (s *source) Next(ctx context.Context, b *schema.Batch) error {
 			<-fired
 		}
 	}()
-	begun := time.Now()
-	idle := begun.Add(idleAfter)
+	idle := time.Now().Add(idleAfter)
 	var first time.Time // when the batch's first event was seen
+	gathered := false   // the socket has been left alone for long enough
 	for n := 1; !b.Full(); n++ {
 		if !s.pending() {
 			now := time.Now()
@@ -156,18 +164,22 @@ func (s *source) Next(ctx context.Context, b *schema.Batch) error {
 				if first.IsZero() {
 					first = now
 				}
-				if until = s.lingerUntil(first); !now.Before(until) {
+				if until = s.lingerUntil(first); !now.Before(until) && !gathered {
 					break
 				}
+			}
+			s.gathering(!gathered && (len(b.Events) >= busyEvents || now.Sub(s.returned) < 2*linger))
+			switch {
+			case s.lowWater:
+				until = earlier(until, now.Add(gather))
+			case gathered && len(b.Events) > 0:
+				until = now.Add(gather / 8) // for what is there already
 			}
 			if err := s.keepAlive(now); err != nil {
 				return err
 			}
-			if err := s.conn.SetReadDeadline(until); err != nil {
-				return fmt.Errorf("stream: %w", err)
-			}
-			if err := ctx.Err(); err != nil {
-				return err // its deadline may have been overwritten
+			if err := s.waitUntil(ctx, until); err != nil {
+				return err
 			}
 		} else if n%clockEvery == 0 {
 			now := time.Now()
@@ -179,19 +191,23 @@ func (s *source) Next(ctx context.Context, b *schema.Batch) error {
 			}
 		}
 		message, err := s.frontend.Receive()
-		if err != nil {
-			if !errors.Is(err, os.ErrDeadlineExceeded) {
-				return fmt.Errorf("read from replication slot %s: %w", s.slot, err)
-			}
-			if err := ctx.Err(); err != nil {
-				return err
-			}
-			if now := time.Now(); len(b.Events) > 0 || now.After(idle) {
-				break
-			}
+		switch {
+		case err == nil:
+			gathered = false
+		case !errors.Is(err, os.ErrDeadlineExceeded):
+			return fmt.Errorf("read from replication slot %s: %w", s.slot, err)
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case s.lowWater && !gathered:
+			gathered = true
+			continue
+		case len(b.Events) > 0 || time.Now().After(idle):
+			return s.finish(b)
+		default:
 			// A message had come in part, under an older deadline.
-			if err := s.conn.SetReadDeadline(idle); err != nil {
-				return fmt.Errorf("stream: %w", err)
+			s.gathering(false)
+			if err := s.waitUntil(ctx, idle); err != nil {
+				return err
 			}
 			continue
 		}
@@ -199,6 +215,11 @@ func (s *source) Next(ctx context.Context, b *schema.Batch) error {
 			return err
 		}
 	}
+	return s.finish(b)
+}
+
+// finish completes a batch.
+func (s *source) finish(b *schema.Batch) error {
 	if len(b.Events) > 0 {
 		s.returned = time.Now()
 	}
@@ -207,6 +228,21 @@ func (s *source) Next(ctx context.Context, b *schema.Batch) error {
 		s.reported = s.reached
 	}
 	return nil
+}
+
+// waitUntil bounds the next read.
+func (s *source) waitUntil(ctx context.Context, until time.Time) error {
+	if err := s.conn.SetReadDeadline(until); err != nil {
+		return fmt.Errorf("stream: %w", err)
+	}
+	return ctx.Err() // whose deadline may have been overwritten
+}
+
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
 }
 
 // pending reports whether something has been received that is not yet read.
@@ -224,6 +260,19 @@ func (s *source) lingerUntil(first time.Time) time.Time {
 		return first.Add(linger)
 	default:
 		return first
+	}
+}
+
+// gathering switches between being woken for each row and for many.
+func (s *source) gathering(on bool) {
+	if on == s.lowWater {
+		return
+	}
+	s.lowWater = on
+	if on {
+		setLowWater(s.conn, gatherBytes)
+	} else {
+		setLowWater(s.conn, 1)
 	}
 }
 
@@ -592,6 +641,7 @@ func (s *source) Close(ctx context.Context) error {
 		until = d
 	}
 	defer s.conn.Close()
+	s.gathering(false)
 	if err := s.sendStatus(time.Now()); err != nil {
 		return err
 	}

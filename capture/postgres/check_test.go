@@ -1,0 +1,197 @@
+package postgres_test
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/penstock/penstock/integration/servers"
+	"github.com/penstock/penstock/settings"
+)
+
+// finding is a problem that a check must report.
+type finding struct {
+	key, text string
+	warning   bool
+}
+
+// wantFindings compares problems with those that must be there, and nothing
+// else.
+func wantFindings(t *testing.T, got settings.Problems, want ...finding) {
+	t.Helper()
+	for i, p := range got {
+		if strings.Contains(p.Message, "\n") || strings.Contains(p.Message, "goroutine") {
+			t.Errorf("a problem is more than a line: %q", p.Message)
+		}
+		if i >= len(want) {
+			t.Errorf("not expected: %s: %s", p.Key, p.Message)
+			continue
+		}
+		if w := want[i]; p.Key != w.key || p.Warning != w.warning || !strings.Contains(p.Message, w.text) {
+			t.Errorf("got %s (warning %v): %s\nwant %s (warning %v): …%s…", p.Key, p.Warning, p.Message, w.key, w.warning, w.text)
+		}
+	}
+	if len(got) < len(want) {
+		t.Errorf("missing: %+v", want[len(got):])
+	}
+}
+
+func TestCheck(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		settings []string
+		sql      []string
+		user     string // attributes of the role to connect as; empty for the superuser
+		want     []finding
+	}{
+		"all is well": {sql: []string{`CREATE TABLE t (id int PRIMARY KEY)`}},
+		"all is well for a plain role": {
+			settings: []string{"publication.autocreate.mode", "disabled", "table.include.list", `public\.t`},
+			sql: []string{
+				`CREATE TABLE t (id int PRIMARY KEY)`, `CREATE TABLE other (v int)`,
+				`CREATE PUBLICATION dbz_publication FOR TABLE t`, `GRANT SELECT ON t TO PUBLIC`,
+			},
+			user: "REPLICATION",
+		},
+		"wrong password": {
+			settings: []string{"database.password", "wrong"},
+			want:     []finding{{key: "database.user", text: "password authentication failed for user"}},
+		},
+		"wrong database": {
+			settings: []string{"database.dbname", "nope"},
+			want:     []finding{{key: "database.hostname", text: `Error while validating connector config: FATAL: database "nope" does not exist`}},
+		},
+		"unknown host": {
+			settings: []string{"database.hostname", "no-such-host.invalid"},
+			want:     []finding{{key: "database.hostname", text: "no-such-host.invalid is not known"}},
+		},
+		"no TLS": {
+			settings: []string{"database.sslmode", "require"},
+			want:     []finding{{key: "database.sslmode", text: "TLS"}},
+		},
+		"no replication privilege": {
+			settings: []string{"publication.autocreate.mode", "disabled"},
+			sql:      []string{`CREATE PUBLICATION dbz_publication`},
+			user:     "NOREPLICATION",
+			want:     []finding{{key: "database.user", text: `REPLICATION; (on Amazon RDS`}, {key: "table.include.list", text: "so far", warning: true}},
+		},
+		"no right to make a publication": {
+			sql:  []string{`CREATE TABLE t (id int PRIMARY KEY)`, `GRANT SELECT ON t TO PUBLIC`},
+			user: "REPLICATION",
+			want: []finding{{key: "publication.autocreate.mode", text: `CREATE PUBLICATION "dbz_publication" FOR ALL TABLES;`}},
+		},
+		"no right to make a filtered one": {
+			settings: []string{"publication.autocreate.mode", "filtered"},
+			sql:      []string{`CREATE TABLE t (id int PRIMARY KEY)`, `GRANT SELECT ON t TO PUBLIC`},
+			user:     "REPLICATION",
+			want: []finding{
+				{key: "publication.autocreate.mode", text: "GRANT CREATE ON DATABASE"},
+				{key: "publication.autocreate.mode", text: `CREATE PUBLICATION "dbz_publication" FOR TABLE "public"."t";`},
+			},
+		},
+		"publication missing": {
+			settings: []string{"publication.autocreate.mode", "disabled"},
+			sql:      []string{`CREATE TABLE t (id int PRIMARY KEY)`},
+			want:     []finding{{key: "publication.name", text: `CREATE PUBLICATION "dbz_publication" FOR TABLE`}},
+		},
+		"publication lacks a table": {
+			sql: []string{`CREATE TABLE t (id int PRIMARY KEY)`, `CREATE TABLE u (id int PRIMARY KEY)`, `CREATE PUBLICATION dbz_publication FOR TABLE t`},
+			want: []finding{
+				{key: "publication.name", text: `ALTER PUBLICATION "dbz_publication" ADD TABLE "public"."u";`, warning: true},
+			},
+		},
+		"may not read": {
+			settings: []string{"publication.autocreate.mode", "disabled"},
+			sql:      []string{`CREATE TABLE t (id int PRIMARY KEY)`, `CREATE PUBLICATION dbz_publication FOR ALL TABLES`},
+			user:     "REPLICATION",
+			want:     []finding{{key: "database.user", text: `GRANT SELECT ON "public"."t" TO`}},
+		},
+		"unknown table": {
+			settings: []string{"table.include.list", `public\.ordres`},
+			sql:      []string{`CREATE TABLE orders (id int PRIMARY KEY)`},
+			want:     []finding{{key: "table.include.list", text: `nothing matches public\.ordres`}},
+		},
+		"one table unknown": {
+			settings: []string{"table.include.list", `public\.orders,orders`},
+			sql:      []string{`CREATE TABLE orders (id int PRIMARY KEY)`},
+			want:     []finding{{key: "table.include.list", text: "matches orders", warning: true}},
+		},
+		"no replica identity": {
+			settings: []string{"table.include.list", `public\.t`},
+			sql:      []string{`CREATE TABLE t (id int PRIMARY KEY)`, `CREATE TABLE log (v int)`},
+			want:     []finding{{key: "publication.name", text: `ALTER TABLE "public"."log" REPLICA IDENTITY FULL;`, warning: true}},
+		},
+		"foreign slot": {
+			settings: []string{"slot.name", "check_foreign_slot"},
+			sql:      []string{`CREATE TABLE t (id int PRIMARY KEY)`, `SELECT pg_create_logical_replication_slot('check_foreign_slot', 'test_decoding')`},
+			want:     []finding{{key: "slot.name", text: "SELECT pg_drop_replication_slot('check_foreign_slot')"}},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t, servers.Postgres(t), c.settings...)
+			b.exec(c.sql...)
+			if c.user != "" {
+				b.asNewUser(c.user)
+			}
+			wantFindings(t, b.db.Check(t.Context()), c.want...)
+		})
+	}
+}
+
+func TestCheck_WALLevel(t *testing.T) {
+	t.Parallel()
+	b := setup(t, servers.Postgres(t, servers.Config("wal_level=replica")))
+	b.exec(`CREATE TABLE t (id int PRIMARY KEY)`)
+	wantFindings(t, b.db.Check(t.Context()), finding{key: "database.hostname", text: "ALTER SYSTEM SET wal_level = logical"})
+	// A start that did not check says the same.
+	if _, err := b.db.Now(t.Context()); err == nil || !strings.Contains(err.Error(), "wal_level = logical") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestCheck_NoFreeSlot(t *testing.T) {
+	t.Parallel()
+	b := setup(t, servers.Postgres(t, servers.Config("max_replication_slots=1")))
+	b.exec(`CREATE TABLE t (id int PRIMARY KEY)`, `SELECT pg_create_logical_replication_slot('the_only_slot', 'pgoutput')`)
+	wantFindings(t, b.db.Check(t.Context()), finding{key: "slot.name", text: "max_replication_slots"})
+}
+
+func TestCheck_UnreachableIsAnErrorAndNotAHang(t *testing.T) {
+	t.Parallel()
+	for _, answers := range []bool{false, true} {
+		t.Run(fmt.Sprintf("answers=%v", answers), func(t *testing.T) {
+			t.Parallel()
+			l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // it only takes an address
+			if err != nil {
+				t.Fatal(err)
+			}
+			port := l.Addr().(*net.TCPAddr).Port
+			text := "timed out"
+			if answers { // nobody accepts, so that the connection stands and is silent
+				t.Cleanup(func() { _ = l.Close() })
+			} else {
+				text = fmt.Sprintf("Connection to 127.0.0.1:%d refused", port)
+				if err := l.Close(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			b := &bundle{t: t, raw: map[string]string{
+				"topic.prefix": "p", "database.hostname": "127.0.0.1", "database.port": fmt.Sprint(port), "database.user": "u",
+				"database.password": "secret", "database.dbname": "d", "connection.validation.timeout.ms": "500",
+			}}
+			begun := time.Now()
+			got := b.open().Check(context.Background())
+			wantFindings(t, got, finding{key: "database.hostname", text: text})
+			if took := time.Since(begun); took > 10*time.Second {
+				t.Errorf("it took %s", took)
+			}
+			if len(got) > 0 && strings.Contains(got[0].Message, "secret") {
+				t.Errorf("the password is shown: %s", got[0].Message)
+			}
+		})
+	}
+}

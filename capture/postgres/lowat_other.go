@@ -1,0 +1,8 @@
+//go:build !linux
+
+package postgres
+
+import "net"
+
+// setLowWater does nothing here.
+func setLowWater(net.Conn, int) {}
