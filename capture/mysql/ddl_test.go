@@ -79,7 +79,7 @@ func TestDefinitions_AreThoseOfTheirPlaceInTheLog(t *testing.T) {
 				break
 			}
 			again := b.stream(end)
-			equal(t, again.until(len(want) - r.counts[i]), want[r.counts[i]:]...)
+			equal(t, again.until(len(want)-r.counts[i]), want[r.counts[i]:]...)
 			again.close()
 		}
 	})
