@@ -327,6 +327,6 @@ func (l brokerLogger) Logf(level kfake.LogLevel, format string, args ...any) {
 	case kfake.LogLevelInfo, kfake.LogLevelDebug, kfake.LogLevelNone:
 	}
 	if l.log.Enabled(context.Background(), to) {
-		l.log.Log(context.Background(), to, "embedded broker: "+fmt.Sprintf(format, args...))
+		l.log.Log(context.Background(), to, "embedded broker: kfake says", "text", fmt.Sprintf(format, args...))
 	}
 }

@@ -220,7 +220,6 @@ type partition struct {
 	aborted   []fakeAborted
 	open      map[int64]batchHeader // first batch of a producer's open transaction
 	producers map[int64]*fakeWindow
-	markers   int
 }
 
 // mendPartition cuts off a half-written batch, ends transactions that were
@@ -499,8 +498,10 @@ func (r *recovery) reviveEmptyPartition(t fakeTopic, p int32, floor int64) error
 	if err := os.MkdirAll(dir, dirPerm); err != nil {
 		return err
 	}
-	part := &partition{dir: dir, old: old, start: end, end: end, epoch: old.Epoch, maxStamp: old.MaxTimestamp,
-		segments: []fakeSegment{{BaseOffset: end}}}
+	part := &partition{
+		dir: dir, old: old, start: end, end: end, epoch: old.Epoch, maxStamp: old.MaxTimestamp,
+		segments: []fakeSegment{{BaseOffset: end}},
+	}
 	part.old.LogStartOffset = end
 	for _, ext := range []string{extData, extIndex} {
 		if err := os.WriteFile(segmentPath(dir, end, ext), nil, filePerm); err != nil {

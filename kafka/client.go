@@ -241,7 +241,7 @@ func (l clientLogger) Log(level kgo.LogLevel, msg string, keyvals ...any) {
 		to = slog.LevelWarn
 	case kgo.LogLevelInfo, kgo.LogLevelDebug, kgo.LogLevelNone:
 	}
-	l.log.Log(context.Background(), to, "kafka client: "+msg, keyvals...)
+	l.log.Log(context.Background(), to, "kafka client: franz-go says", append([]any{"text", msg}, keyvals...)...)
 }
 
 // IsConnectError reports whether err says that no broker could be reached.

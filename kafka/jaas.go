@@ -43,10 +43,7 @@ func parseJAAS(text string) (jaasEntry, error) {
 	default:
 		return e, errors.New("no control flag (required) after the login module; " + jaasForm)
 	}
-	for {
-		if s.take(';') {
-			break
-		}
+	for !s.take(';') {
 		at := s.pos
 		key, quoted, err := s.word()
 		if err != nil {

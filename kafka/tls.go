@@ -44,9 +44,9 @@ func tlsConfig(v settings.Values, report func(key, format string, args ...any)) 
 	tlsVersions(v, c, report)
 	trust(v, c, report)
 	identify(v, c, report)
-	switch algorithm := strings.ToLower(v.String("ssl.endpoint.identification.algorithm")); {
-	case algorithm == "https":
-	case algorithm == "":
+	switch algorithm := strings.ToLower(v.String("ssl.endpoint.identification.algorithm")); algorithm {
+	case "https":
+	case "":
 		verifyWithoutName(c)
 	default:
 		report("ssl.endpoint.identification.algorithm",
@@ -117,6 +117,7 @@ func trustStore(location, password string) ([]*x509.Certificate, error) {
 		return certs, nil
 	case formatJKS:
 		return nil, fmt.Errorf("it is a Java key store (JKS); convert it: keytool -exportcert -rfc -keystore %s -alias <alias> -file truststore.pem", location)
+	case formatUnknown:
 	}
 	return nil, errors.New("it is neither PEM nor PKCS12; give the authority's certificates in PEM")
 }
@@ -178,6 +179,7 @@ func keyStore(location, password string) (tls.Certificate, error) {
 		return cert, nil
 	case formatJKS:
 		return tls.Certificate{}, fmt.Errorf("it is a Java key store (JKS); convert it: keytool -importkeystore -srckeystore %s -destkeystore keystore.p12 -deststoretype PKCS12", location)
+	case formatUnknown:
 	}
 	return tls.Certificate{}, errors.New("it is neither PEM nor PKCS12; give the certificate chain and the private key in PEM")
 }

@@ -182,8 +182,10 @@ func verifyTopics(ctx context.Context, adm *kadm.Client, specs []TopicSpec, deta
 	var compacted []string
 	for _, s := range specs {
 		if n := int32(len(details[s.Name].Partitions)); n > 0 && s.MustHavePartitions > 0 && n != s.MustHavePartitions {
-			errs = append(errs, &TopicError{Topic: s.Name, Doing: "use", Err: ErrPartitions,
-				Hint: fmt.Sprintf("it has %d partitions and must have %d; name another topic, or delete this one if nothing needs it", n, s.MustHavePartitions)})
+			errs = append(errs, &TopicError{
+				Topic: s.Name, Doing: "use", Err: ErrPartitions,
+				Hint: fmt.Sprintf("it has %d partitions and must have %d; name another topic, or delete this one if nothing needs it", n, s.MustHavePartitions),
+			})
 		}
 		if s.MustCompact {
 			compacted = append(compacted, s.Name)
