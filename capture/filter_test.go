@@ -130,7 +130,7 @@ func TestNewFilter_Problems(t *testing.T) {
 
 func TestRelationalSettings_EveryDefinitionOnceAndComplete(t *testing.T) {
 	t.Parallel()
-	lists := [][]settings.Def{connectionSettings("G"), streamSettings(), snapshotSettings(), valueSettings(), eventSettings()}
+	lists := [][]settings.Def{connectionSettings("G"), streamSettings(), snapshotSettings(), valueSettings(), eventSettings(), hiddenSettings()}
 	set := settings.NewSet(lists...) // panics on a key given twice
 	for _, d := range set.Defs() {
 		if d.Doc == "" || d.Importance == "" || d.Group == "" || d.DisplayName == "" || d.Width == "" {

@@ -13,7 +13,8 @@ import (
 // given order of keys (separated by white space). A key is taken from own if
 // it is there, otherwise from the definitions that Debezium's relational
 // connectors share, those of which that describe the connection are in the
-// given group. It panics on a key that neither has and on an entry of own that
+// given group. Those that Debezium has but does not list follow, hidden. It
+// panics on a key that neither has and on an entry of own that
 // order leaves out: mistakes in the code.
 func RelationalSettings(group, order string, own []settings.Def) []settings.Def {
 	shared := slices.Concat(connectionSettings(group), streamSettings(), snapshotSettings(), valueSettings(), eventSettings())
@@ -36,7 +37,7 @@ func RelationalSettings(group, order string, own []settings.Def) []settings.Def 
 	if used != len(own) {
 		panic(fmt.Sprintf("capture: %d of %d own settings are not in the order", len(own)-used, len(own)))
 	}
-	return defs
+	return append(defs, hiddenSettings()...)
 }
 
 // NotEmpty is the check of a setting that Debezium lists as optional but
@@ -102,6 +103,35 @@ const (
 	noRuleYet     = "not supported yet; leave it out"
 	noJVM         = "it tunes Debezium's Java threads and queues; memory and hand-over are bounded by the pipeline itself"
 )
+
+// hiddenSettings are those of Debezium's that belong to its topic naming
+// strategy or are taken without being listed.
+func hiddenSettings() []settings.Def {
+	const group = "Events"
+	return []settings.Def{
+		{
+			Key: "field.name.adjustment.mode", Type: settings.String, Default: "none", Importance: settings.Low, Group: group, DisplayName: "Field Name Adjustment", Width: "MEDIUM", Hidden: true,
+			Doc:   "How field names are altered to suit a converter: none leaves them, avro and avro_unicode replace what Avro does not allow.",
+			OneOf: []string{"none", "avro", "avro_unicode"},
+		},
+		{
+			Key: "topic.delimiter", Type: settings.String, Default: ".", Importance: settings.Low, Group: group, DisplayName: "Topic delimiter", Width: "SHORT", Hidden: true,
+			Doc: "What stands between the parts of a topic's name.",
+		},
+		{
+			Key: "topic.heartbeat.name", Type: settings.String, Importance: settings.Low, Group: group, DisplayName: "Heartbeat topic", Width: "MEDIUM", Hidden: true,
+			Doc: "The whole name of the heartbeat topic, in place of prefix and topic prefix.",
+		},
+		{
+			Key: "topic.cache.size", Type: settings.Int, Default: "10000", Importance: settings.Low, Group: group, DisplayName: "Topic cache size", Width: "SHORT", Hidden: true,
+			Doc: "How many topic names are remembered.", Ignored: noJVM,
+		},
+		{
+			Key: "topic.transaction", Type: settings.String, Default: "transaction", Importance: settings.Low, Group: group, DisplayName: "Transaction topic", Width: "MEDIUM", Hidden: true,
+			Doc: "The last part of the name of the topic for transactions.", Ignored: "transaction metadata is not published yet",
+		},
+	}
+}
 
 func connectionSettings(group string) []settings.Def {
 	return []settings.Def{
@@ -355,8 +385,8 @@ func valueSettings() []settings.Def {
 		},
 		{
 			Key: "schema.name.adjustment.mode", Type: settings.String, Default: "none", Importance: settings.Low, Group: group, DisplayName: "Schema Name Adjustment", Width: "MEDIUM",
-			Doc: "How schema names are altered to suit a converter: none leaves them, avro and avro_unicode replace what Avro does not allow.", OneOf: []string{"none", "avro", "avro_unicode"},
-			Check: Only("schema names are not altered yet", "none"),
+			Doc:   "How schema names are altered to suit a converter: none leaves them, avro and avro_unicode replace what Avro does not allow.",
+			OneOf: []string{"none", "avro", "avro_unicode"},
 		},
 	}
 }
@@ -439,7 +469,8 @@ func eventSettings() []settings.Def {
 		},
 		{
 			Key: "message.key.columns", Type: settings.String, Importance: settings.Medium, Group: group, DisplayName: "Columns PK mapping", Width: "LONG",
-			Doc: "Columns that make the key of a table's records in place of its primary key: table:column,column;table:column, where tables are regular expressions.", Unsupported: noRuleYet,
+			Doc:   "Columns that make the key of a table's records in place of its primary key: table:column,column;table:column, where tables are regular expressions.",
+			Check: func(value string) error { _, err := ParseKeyColumns(value); return err },
 		},
 		{
 			Key: "snapshot.select.statement.overrides", Type: settings.String, Importance: settings.Medium, Group: group, DisplayName: "List of tables where the default select statement used during snapshotting should be overridden.", Width: "LONG",

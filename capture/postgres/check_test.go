@@ -2,12 +2,15 @@ package postgres_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/penstock/penstock/capture"
+	"github.com/penstock/penstock/capture/postgres"
 	"github.com/penstock/penstock/integration/servers"
 	"github.com/penstock/penstock/settings"
 )
@@ -150,6 +153,28 @@ func TestCheck_WALLevel(t *testing.T) {
 	// A start that did not check says the same.
 	if _, err := b.db.Now(t.Context()); err == nil || !strings.Contains(err.Error(), "wal_level = logical") {
 		t.Errorf("got %v", err)
+	}
+}
+
+func TestDatabase_TellsWhatARetryDoesNotMend(t *testing.T) {
+	t.Parallel()
+	server := servers.Postgres(t)
+	for name, c := range map[string]struct {
+		settings  []string
+		permanent bool
+	}{
+		"wrong password": {[]string{"database.password", "wrong"}, true},
+		"wrong database": {[]string{"database.dbname", "nope"}, true},
+		"nobody listens": {[]string{"database.port", "1"}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, err := setup(t, server, c.settings...).db.Now(t.Context())
+			var refused *postgres.ConnectError
+			if !errors.As(err, &refused) || capture.IsPermanent(err) != c.permanent {
+				t.Errorf("permanent=%v: %v", capture.IsPermanent(err), err)
+			}
+		})
 	}
 }
 

@@ -13,7 +13,7 @@ import (
 
 // config is a connector's configuration, read.
 type config struct {
-	prefix                         string // topic.prefix
+	prefix, messageTopic           string
 	host, user, password, dbname   string
 	port                           int64
 	sslMode, sslCert, sslKey       string
@@ -46,8 +46,9 @@ func systemSchema(name string) bool {
 func newConfig(v settings.Values) (*config, settings.Problems) {
 	filter, problems := capture.NewFilter(v, "schema", systemSchema)
 	c := &config{
-		prefix: v.String("topic.prefix"),
-		host:   v.String("database.hostname"), port: v.Int("database.port"), dbname: v.String("database.dbname"),
+		prefix:       v.String("topic.prefix"),
+		messageTopic: capture.SanitizeTopic(v.String("topic.prefix") + v.String("topic.delimiter") + "message"),
+		host:         v.String("database.hostname"), port: v.Int("database.port"), dbname: v.String("database.dbname"),
 		user: v.String("database.user"), password: v.String("database.password"),
 		sslMode: v.String("database.sslmode"), sslCert: v.String("database.sslcert"), sslKey: v.String("database.sslkey"),
 		sslRootCert: v.String("database.sslrootcert"), sslPassword: v.String("database.sslpassword"),

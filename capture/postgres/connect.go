@@ -13,6 +13,8 @@ import (
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgproto3"
+
+	"github.com/penstock/penstock/capture"
 )
 
 const (
@@ -145,8 +147,21 @@ func (e *ConnectError) Error() string { return e.message }
 func (e *ConnectError) Unwrap() error { return e.err }
 
 // connectError turns the driver's error, which lists every attempt with its
-// addresses, into one sentence.
+// addresses, into one sentence. What only another configuration can mend is
+// permanent.
 func (c *config) connectError(err error) error {
+	e, permanent := c.explain(err)
+	if e == nil {
+		return fmt.Errorf("connect to database %s: %w", c.dbname, err)
+	}
+	if permanent {
+		return capture.Permanent(e)
+	}
+	return e
+}
+
+// explain returns nil for the end of a context.
+func (c *config) explain(err error) (_ *ConnectError, permanent bool) {
 	e := &ConnectError{Key: "database.hostname", err: err}
 	address := net.JoinHostPort(c.host, strconv.FormatInt(c.port, 10))
 	var pg *pgconn.PgError
@@ -156,8 +171,13 @@ func (c *config) connectError(err error) error {
 	case errors.As(err, &pg):
 		e.message = pg.Severity + ": " + pg.Message
 		switch pg.Code {
+		case "3D000": // invalid_catalog_name
+			permanent = true
+		case "42501": // insufficient_privilege: a replication session
+			permanent = true
+			e.message += ". Run: ALTER ROLE " + identifier(c.user) + " REPLICATION"
 		case "28P01", "28000": // invalid_password, invalid_authorization_specification
-			e.Key = "database.user"
+			e.Key, permanent = "database.user", true
 			e.message += ". Check database.user and database.password, and that pg_hba.conf lets this user in from here"
 		case "53300": // too_many_connections
 			e.message += ". Raise max_connections of the server or the user's CONNECTION LIMIT"
@@ -165,7 +185,7 @@ func (c *config) connectError(err error) error {
 	case errors.Is(err, context.DeadlineExceeded) || isTimeout(err):
 		e.message = fmt.Sprintf("Connection to %s timed out. Check that the hostname and port are correct and that no firewall drops the packets.", address)
 	case errors.Is(err, context.Canceled):
-		return fmt.Errorf("connect to %s: %w", address, err)
+		return nil, false
 	case errors.As(err, &dns):
 		e.message = fmt.Sprintf("The host name %s is not known. Check database.hostname.", c.host)
 	case errors.As(err, &op):
@@ -176,7 +196,7 @@ func (c *config) connectError(err error) error {
 			e.Key = "database.sslmode"
 		}
 	}
-	return e
+	return e, permanent
 }
 
 func isTimeout(err error) bool {

@@ -63,7 +63,7 @@ func (s *source) logicalMessage(b *schema.Batch, at lsn, m logicalMessage) {
 	ev := b.Append()
 	ev.Op, ev.TimeMicros = schema.OpRecord, s.micros
 	ev.Record = &schema.Record{
-		Topic: s.prefix + ".message",
+		Topic: s.messageTopic,
 		Key:   schema.Data{Schema: messageKey, Value: schema.Seq(schema.KindStruct, key)},
 		Value: schema.Data{Schema: s.messageShape, Value: schema.Seq(schema.KindStruct, value)},
 	}

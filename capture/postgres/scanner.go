@@ -303,7 +303,7 @@ func (s *session) Scan(ctx context.Context, t *schema.Table, lower, upper string
 	if lower != "" || upper != "" {
 		if p.keyColumn == "" {
 			// An earlier view had cut the table by a key that it has no more.
-			return nil, fmt.Errorf("copy table %s from %q to %q: its key has changed since the snapshot began: %w", t.Path(), lower, upper, errNotInView)
+			return nil, capture.Permanent(fmt.Errorf("copy table %s from %q to %q: its key has changed since the snapshot began. Reset the connector's offsets, so that the snapshot begins anew: %w", t.Path(), lower, upper, errNotInView))
 		}
 		bound(">=", lower)
 		bound("<", upper)
