@@ -18,6 +18,7 @@ import (
 	"github.com/penstock/penstock/capture/mysql"
 	"github.com/penstock/penstock/integration/servers"
 	"github.com/penstock/penstock/schema"
+	"github.com/penstock/penstock/settings"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -317,4 +318,15 @@ func readChunk(t *testing.T, ctx context.Context, s capture.Session, table *sche
 	if err := rows.Close(); err != nil {
 		t.Error(err)
 	}
+}
+
+// configure returns the problems of a configuration.
+func configure(raw map[string]string) settings.Problems {
+	connector := mysql.Connector()
+	v, problems := connector.Settings.Parse(raw)
+	if problems.Err() != nil {
+		return problems
+	}
+	_, problems = connector.New(v, capture.Env{})
+	return problems
 }

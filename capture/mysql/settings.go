@@ -72,7 +72,13 @@ const (
 
 func newSettings(sourceInfo string) *settings.Set {
 	order := settingsOrder + " binary.handling.mode " + keyHistoryTopic + " " + keyHistoryBootstrap
-	return settings.NewSet(capture.RelationalSettings(groupServer, order, ownSettings(sourceInfo)))
+	defs := capture.RelationalSettings(groupServer, order, ownSettings(sourceInfo))
+	for i := range defs {
+		if defs[i].Key == "skipped.operations" {
+			defs[i].Group = groupConnector // which for Postgres it is not in
+		}
+	}
+	return settings.NewSet(defs)
 }
 
 func ownSettings(sourceInfo string) []settings.Def {
@@ -233,7 +239,7 @@ func eventSettings(sourceInfo string) []settings.Def {
 			Doc: "Whether the schemas of columns carry their comments.",
 		},
 		{
-			Key: "include.query", Type: settings.Boolean, Default: "false", Importance: settings.Low, Group: groupEvents, DisplayName: "Include original SQL query with in change events", Width: "SHORT",
+			Key: "include.query", Type: settings.Boolean, Default: "false", Importance: settings.Medium, Group: groupEvents, DisplayName: "Include original SQL query with in change events", Width: "SHORT",
 			Doc: "Whether events carry the SQL statement that made them, where the server logs it (binlog_rows_query_log_events, binlog_annotate_row_events).",
 		},
 		{

@@ -146,8 +146,10 @@ func finer(factor int64) func(*schema.Arena, int64, *schema.Value) {
 
 func isoText(render func(dst []byte, n int64) []byte) func(*schema.Arena, int64, *schema.Value) {
 	return func(a *schema.Arena, n int64, v *schema.Value) {
-		var b [40]byte
-		*v = schema.String(a.Copy(render(b[:0], n)))
+		const most = 40 // "838:59:59.999999Z" and "9999-12-31T23:59:59.999999Z" are shorter
+		text := render(a.Make(most)[:0], n)
+		a.Trim(most - len(text))
+		*v = schema.String(text[:len(text):len(text)])
 	}
 }
 
