@@ -151,6 +151,7 @@ func appendBig(dst, digits []byte, shift int, negative bool) ([]byte, error) {
 	if !ok {
 		return dst, fmt.Errorf("%w %q", ErrDecimal, digits)
 	}
+	negative = negative && n.Sign() != 0 // there is no -0
 	if negative {
 		// Two's complement: the bits of |n|-1, inverted.
 		n.Sub(n, big.NewInt(1))

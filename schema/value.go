@@ -154,7 +154,7 @@ func (v Value) Elems() []Value {
 }
 
 // Equal reports whether two values are of one kind and hold the same, element
-// by element. NaN equals NaN.
+// by element. NaN equals NaN; 0 and -0 differ.
 func (v Value) Equal(w Value) bool {
 	if v.kind != w.kind {
 		return false
@@ -173,6 +173,8 @@ func (v Value) Equal(w Value) bool {
 			}
 		}
 		return true
+	case KindFloat:
+		return v.n == w.n || math.IsNaN(v.Float()) && math.IsNaN(w.Float())
 	default:
 		return v.n == w.n
 	}
