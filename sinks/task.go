@@ -213,15 +213,17 @@ func (r *run) run(ctx context.Context, sink Sink) (err error) {
 	ended := make(chan struct{})
 	g.Go(func() error {
 		defer close(r.decoded)
-		return r.fetch(ctx)
+		return Guard(func() error { return r.fetch(ctx) })
 	})
 	g.Go(func() error {
 		defer close(ended)
-		return r.write(ctx)
+		return Guard(func() error { return r.write(ctx) })
 	})
 	g.Go(func() error {
-		r.commitLoop(ctx, ended)
-		return nil
+		return Guard(func() error {
+			r.commitLoop(ctx, ended)
+			return nil
+		})
 	})
 	return g.Wait()
 }

@@ -35,6 +35,8 @@ type op struct {
 	doc part
 	// version is the external version; -1 for none.
 	version int64
+	// tries counts the races about the mapping that it lost.
+	tries int
 	// missing are the fields whose values are not in the log.
 	missing []string
 	// schema is that of the row; nil without.
@@ -222,6 +224,12 @@ func (b *builder) appendScalarID(p *valuePlan, v schema.Value) (int, error) {
 	case schema.KindNull, schema.KindAbsent:
 		return 0, errNoKey
 	case schema.KindString:
+		if len(v.Bytes()) == 0 {
+			// Tables may have an empty key, Elasticsearch has no empty _id:
+			// it is written as a key of several columns would be.
+			b.mem = append(b.mem, `"[\"\"]"`...)
+			return len(`[""]`), nil
+		}
 		b.mem = appendString(b.mem, v.Bytes())
 		return len(v.Bytes()), nil
 	case schema.KindStruct, schema.KindMap, schema.KindArray:

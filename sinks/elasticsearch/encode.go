@@ -98,7 +98,7 @@ func (e *encoder) value(dst []byte, p *valuePlan, v schema.Value) ([]byte, error
 		dst = base64.StdEncoding.AppendEncode(dst, v.Bytes())
 		return append(dst, '"'), nil
 	case schema.KindDecimal:
-		return append(dst, v.Bytes()...), nil
+		return appendDecimal(dst, v.Bytes()), nil
 	case schema.KindArray:
 		return e.array(dst, p, v.Elems())
 	case schema.KindMap:
@@ -108,6 +108,19 @@ func (e *encoder) value(dst []byte, p *valuePlan, v schema.Value) ([]byte, error
 	default:
 		return dst, fmt.Errorf("a value of kind %s cannot be written", v.Kind())
 	}
+}
+
+// maxNumber is how long a number Elasticsearch reads at all (Jackson's
+// StreamReadConstraints). A double is out of range long before.
+const maxNumber = 1000
+
+// appendDecimal appends a number with all its digits; one that Elasticsearch
+// would not read becomes text, so that at least the document has it.
+func appendDecimal(dst, text []byte) []byte {
+	if len(text) > maxNumber {
+		return appendString(dst, text)
+	}
+	return append(dst, text...)
 }
 
 // Years that ISO-8601 has four digits for. Elasticsearch would take more only
@@ -220,7 +233,12 @@ func appendMapKey(dst []byte, k schema.Value) ([]byte, error) {
 
 func (e *encoder) structure(dst []byte, p *valuePlan, elems []schema.Value) (_ []byte, err error) {
 	if e.typed && p.logical == sinks.LogicalVariableDecimal && p.scale >= 0 && p.value >= 0 && elems[p.value].Kind() == schema.KindBytes {
-		return schema.AppendDecimal(dst, elems[p.value].Bytes(), int(elems[p.scale].Int()))
+		var room [64]byte
+		text, err := schema.AppendDecimal(room[:0], elems[p.value].Bytes(), int(elems[p.scale].Int()))
+		if err != nil {
+			return dst, err
+		}
+		return appendDecimal(dst, text), nil
 	}
 	dst = append(dst, '{')
 	for i := range p.fields {
@@ -292,9 +310,10 @@ func (e *encoder) property(dst []byte, p *valuePlan) []byte {
 	const (
 		text    = `{"type":"text","fields":{"keyword":{"type":"keyword","ignore_above":256}}}`
 		keyword = `{"type":"keyword"}`
-		// A date out of range is kept in the document and not indexed: it is
-		// no reason to refuse the row.
-		date = `{"type":"date","ignore_malformed":true}`
+		// A date or number that is out of the type's range is kept in the
+		// document and not indexed: it is no reason to refuse the row.
+		date    = `{"type":"date","ignore_malformed":true}`
+		decimal = `{"type":"double","ignore_malformed":true}`
 	)
 	switch p.logical {
 	case sinks.LogicalDate, sinks.LogicalTimestampMillis, sinks.LogicalTimestampMicros, sinks.LogicalTimestampNanos:
@@ -311,10 +330,10 @@ func (e *encoder) property(dst []byte, p *valuePlan) []byte {
 	case sinks.LogicalZonedTimestamp:
 		return append(dst, date...)
 	case sinks.LogicalDecimal:
-		return append(dst, `{"type":"double"}`...)
+		return append(dst, decimal...)
 	case sinks.LogicalVariableDecimal:
 		if e.typed {
-			return append(dst, `{"type":"double"}`...)
+			return append(dst, decimal...)
 		}
 	case sinks.LogicalUUID, sinks.LogicalEnum:
 		return append(dst, keyword...)

@@ -1,6 +1,7 @@
 package elasticsearch
 
 import (
+	"bytes"
 	"math"
 	"strconv"
 	"unicode/utf8"
@@ -52,7 +53,8 @@ func appendString[T string | []byte](dst []byte, s T) []byte {
 	return append(dst, '"')
 }
 
-// appendFloat appends a number. JSON has no NaN and no infinity, and
+// appendFloat appends a number that is seen not to be an integer, since
+// Elasticsearch guesses types. JSON has no NaN and no infinity, and
 // Elasticsearch takes none: they become null.
 func appendFloat(dst []byte, f float64, bits int) []byte {
 	if math.IsNaN(f) || math.IsInf(f, 0) {
@@ -62,5 +64,10 @@ func appendFloat(dst []byte, f float64, bits int) []byte {
 	if abs := math.Abs(f); abs != 0 && (abs < 1e-6 || abs >= 1e21) {
 		format = 'e'
 	}
-	return strconv.AppendFloat(dst, f, format, -1, bits)
+	from := len(dst)
+	dst = strconv.AppendFloat(dst, f, format, -1, bits)
+	if format == 'f' && bytes.IndexByte(dst[from:], '.') < 0 {
+		dst = append(dst, ".0"...)
+	}
+	return dst
 }

@@ -26,7 +26,7 @@ type mappingKey struct {
 // field that is there keeps its type, which Elasticsearch could not change
 // anyhow; documents that do not fit it are refused one by one.
 func (m *mappings) ensure(ctx context.Context, s *sink, o *op) error {
-	if o.schema == nil || !s.config.create {
+	if o.doc.to == o.doc.from || !s.config.create {
 		return nil
 	}
 	key := mappingKey{o.index, o.schema}
@@ -34,7 +34,13 @@ func (m *mappings) ensure(ctx context.Context, s *sink, o *op) error {
 		return nil
 	}
 	index := s.build.indices[o.index]
-	if err := m.create(ctx, s, index, s.build.encoder.planOf(o.schema)); err != nil {
+	var err error
+	if o.schema == nil {
+		err = m.createDynamic(ctx, s, index)
+	} else {
+		err = m.create(ctx, s, index, s.build.encoder.planOf(o.schema))
+	}
+	if err != nil {
 		return fmt.Errorf("prepare index %s: %w", index, err)
 	}
 	if m.known == nil || len(m.known) >= maxPlans {
@@ -42,6 +48,30 @@ func (m *mappings) ensure(ctx context.Context, s *sink, o *op) error {
 	}
 	m.known[key] = true
 	return nil
+}
+
+// dynamicMapping says how types are guessed where there is no schema. What the
+// defaults get wrong is that a column's first value does not tell its range:
+// doubles would be floats, and a date that a source has beyond the range of
+// dates (an infinity is text then) would be refused for ever after. Such
+// values stay in the document and are not indexed.
+const dynamicMapping = `{"mappings":{"dynamic_templates":[` +
+	`{"doubles":{"match_mapping_type":"double","mapping":{"type":"double","ignore_malformed":true}}},` +
+	`{"dates":{"match_mapping_type":"date","mapping":{"type":"date","ignore_malformed":true}}}]}}`
+
+// createDynamic makes the index of documents without a schema.
+func (m *mappings) createDynamic(ctx context.Context, s *sink, index string) error {
+	path := "/" + url.PathEscape(index)
+	known, err := m.fields(ctx, s, path)
+	if err != nil || known != nil {
+		return err
+	}
+	_, err = s.client.do(ctx, http.MethodPut, path, "application/json", []byte(dynamicMapping))
+	var status *statusError
+	if errors.As(err, &status) && status.kind == "resource_already_exists_exception" {
+		return nil // another task was first
+	}
+	return err
 }
 
 func (m *mappings) create(ctx context.Context, s *sink, index string, p *valuePlan) error {

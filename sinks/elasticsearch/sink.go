@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/penstock/penstock/schema"
@@ -206,14 +207,16 @@ func (s *sink) sendAll(ctx context.Context, ops []int32) ([]request, error) {
 	}
 	for i := range requests {
 		g.Go(func() error {
-			body := s.bodies[i][:0]
-			for _, at := range requests[i].ops {
-				body = s.build.appendAction(body, &s.ops[at])
-			}
-			if cap(body) <= keepMemory {
-				s.bodies[i] = body
-			}
-			return s.bulk(ctx, &requests[i], body)
+			return sinks.Guard(func() error {
+				body := s.bodies[i][:0]
+				for _, at := range requests[i].ops {
+					body = s.build.appendAction(body, &s.ops[at])
+				}
+				if cap(body) <= keepMemory {
+					s.bodies[i] = body
+				}
+				return s.bulk(ctx, &requests[i], body)
+			})
 		})
 	}
 	return requests, g.Wait()
@@ -305,6 +308,8 @@ func (s *sink) answer(r *request) (busy *statusError, err error) {
 				}
 			case item.Status == http.StatusUnauthorized || item.Status == http.StatusForbidden:
 				return nil, classify(&statusError{status: item.Status, kind: item.Error.Type, reason: item.Error.Reason})
+			case isMappingRace(item.Error) && o.tries < maxMappingTries:
+				o.tries++ // and is sent again
 			case item.Status == http.StatusConflict, item.Status >= 500:
 				s.rounds.Retry(at, newDocumentError(item.Status, item.Error))
 			default:
@@ -313,6 +318,18 @@ func (s *sink) answer(r *request) (busy *statusError, err error) {
 		}
 	}
 	return busy, nil
+}
+
+// maxMappingTries bounds how often a document is sent again because of others
+// that change the mapping at the same time.
+const maxMappingTries = 3
+
+// isMappingRace reports whether a document was refused because, at the same
+// time, another one was the first to have a field, and the two would have
+// given it different types. Only the text tells. The second time the type is
+// there, and the document is judged by it.
+func isMappingRace(c *cause) bool {
+	return c != nil && c.Type == "illegal_argument_exception" && strings.Contains(c.Reason, "cannot be changed from type")
 }
 
 // malformed deals with a document that is refused for its content.
