@@ -186,7 +186,7 @@ func (t *Task) pump(ctx context.Context, src Source) error {
 	g.Go(func() error {
 		defer close(work)
 		defer close(order)
-		readErr = t.read(ctx, gctx, src, free, work, order)
+		readErr = Guard(func() error { return t.read(ctx, gctx, src, free, work, order) })
 		return nil // what has been read is still published
 	})
 	for range or(t.Workers, defaultWorkers) {
@@ -195,8 +195,11 @@ func (t *Task) pump(ctx context.Context, src Source) error {
 			return nil
 		})
 	}
-	g.Go(func() error { defer close(inflight); return t.publish(gctx, order, inflight) })
-	g.Go(func() error { return t.commit(gctx, inflight, free) })
+	g.Go(func() error {
+		defer close(inflight)
+		return Guard(func() error { return t.publish(gctx, order, inflight) })
+	})
+	g.Go(func() error { return Guard(func() error { return t.commit(gctx, inflight, free) }) })
 	err := g.Wait()
 	if err != nil && drain.Err() != nil && errors.Is(err, context.Canceled) {
 		err = context.Cause(drain) // the refusal, not its echo
@@ -270,10 +273,12 @@ func (t *Task) observeRead(b *batch, now time.Time) {
 func (t *Task) convert(ctx context.Context, e *encoder, work <-chan *batch) {
 	for b := range work {
 		now := time.Now()
-		err := e.encode(ctx, b, now)
-		if err == nil && b.heartbeat {
-			err = e.record(ctx, b, heartbeat(&b.Arena, t.Shape.Naming, now))
-		}
+		err := Guard(func() error {
+			if err := e.encode(ctx, b, now); err != nil || !b.heartbeat {
+				return err
+			}
+			return e.record(ctx, b, heartbeat(&b.Arena, t.Shape.Naming, now))
+		})
 		b.finish()
 		b.converted <- err
 	}

@@ -145,7 +145,7 @@ func newSource(ctx context.Context, db Database, c Config, scanner capture.Scann
 	close(s.chunks)
 	for _, session := range view.Sessions {
 		s.wg.Go(func() {
-			if err := s.copyChunks(ctx, session); err != nil {
+			if err := capture.Guard(func() error { return s.copyChunks(ctx, session) }); err != nil {
 				s.failed <- err
 			}
 		})
