@@ -110,7 +110,7 @@ func parsePatterns(list string) ([]pattern, error) {
 		}
 		re, err := regexp.Compile(`(?i)^(?:` + strings.ReplaceAll(text, `\,`, `,`) + `)$`)
 		if err != nil {
-			return nil, fmt.Errorf("A comma-separated list of valid regular expressions is expected, but %w", err) //nolint:revive,staticcheck // the form of Debezium's sentence
+			return nil, fmt.Errorf("A comma-separated list of valid regular expressions is expected, but %w", err) //nolint:staticcheck // the form of Debezium's sentence
 		}
 		ps = append(ps, pattern{text: text, re: re})
 	}

@@ -44,7 +44,7 @@ func RelationalSettings(group, order string, own []settings.Def) []settings.Def 
 // cannot do without.
 func NotEmpty(value string) error {
 	if strings.TrimSpace(value) == "" {
-		return errors.New("A value is required") //nolint:revive,staticcheck // Debezium's sentence, which clients show
+		return errors.New("A value is required") //nolint:staticcheck // Debezium's sentence, which clients show
 	}
 	return nil
 }
@@ -52,7 +52,7 @@ func NotEmpty(value string) error {
 // NotNegative is the check of a number that counts or measures.
 func NotNegative(value string) error {
 	if strings.HasPrefix(value, "-") {
-		return errors.New("An non-negative integer is expected") //nolint:revive,staticcheck // Debezium's sentence, which clients show
+		return errors.New("An non-negative integer is expected") //nolint:staticcheck // Debezium's sentence, which clients show
 	}
 	return nil
 }
@@ -85,7 +85,7 @@ func validPrefix(value string) error {
 func validOperations(value string) error {
 	for _, op := range settings.SplitList(value) {
 		if !slices.Contains([]string{"c", "u", "d", "t", "none"}, op) {
-			return fmt.Errorf("Value must be one of c, u, d, t, none") //nolint:revive,staticcheck // the form of Debezium's sentence
+			return fmt.Errorf("Value must be one of c, u, d, t, none") //nolint:staticcheck // the form of Debezium's sentence
 		}
 	}
 	return nil

@@ -31,16 +31,18 @@ type columnInfo struct {
 	fallback string // the default's expression, empty for none and for generated columns
 }
 
-func (t *tableInfo) column(name string) (columnInfo, bool) {
+// column returns the zero columnInfo for a name, or a table, that the
+// catalogue does not have.
+func (t *tableInfo) column(name string) columnInfo {
 	if t == nil {
-		return columnInfo{}, false
+		return columnInfo{}
 	}
 	for _, c := range t.columns {
 		if c.name == name {
-			return c, true
+			return c
 		}
 	}
-	return columnInfo{}, false
+	return columnInfo{}
 }
 
 // majorVersion is the server's: 17.

@@ -106,9 +106,19 @@ func updateMessage(columns []column) []byte {
 func TestDecode_DoesNotAllocate(t *testing.T) {
 	columns := append([]column{}, elevenColumns...)
 	columns = append(columns, []column{
-		{"int4[]", "{1,2,NULL,-3}"}, {"text[]", `{a,"b,c",NULL,"q\"x"}`}, {"bytea", `\xdeadbeef00`}, {"bit", "10110"},
-		{"date", "2024-02-29"}, {"time", "13:14:15.123456"}, {"timetz", "13:14:15.123456+02:30"}, {"interval", "1 year 2 mons 3 days 04:05:06.789"},
-		{"money", "$1,234.56"}, {"point", "(1.5,-2)"}, {"hstore", `"a"=>"1", "b c"=>NULL`}, {"float4", "1.5"}, {"inet", "10.0.0.1"},
+		{"int4[]", "{1,2,NULL,-3}"},
+		{"text[]", `{a,"b,c",NULL,"q\"x"}`},
+		{"bytea", `\xdeadbeef00`},
+		{"bit", "10110"},
+		{"date", "2024-02-29"},
+		{"time", "13:14:15.123456"},
+		{"timetz", "13:14:15.123456+02:30"},
+		{"interval", "1 year 2 mons 3 days 04:05:06.789"},
+		{"money", "$1,234.56"},
+		{"point", "(1.5,-2)"},
+		{"hstore", `"a"=>"1", "b c"=>NULL`},
+		{"float4", "1.5"},
+		{"inet", "10.0.0.1"},
 	}...)
 	s := newTestSource(t)
 	s.describeTest(t, columns)

@@ -19,6 +19,7 @@ func defaultOf(expression string, t valueType) *schema.Value {
 		return nil
 	case literalNone:
 		return t.zero
+	default:
 	}
 	if t.scale > 0 {
 		var ok bool

@@ -338,7 +338,7 @@ func (sc *scanner) bounds(ctx context.Context, conn *pgconn.PgConn, t sourceTabl
 	if len(p.table.Key) == 0 || len(info.key) == 0 {
 		return nil, nil
 	}
-	key, _ := info.column(info.key[0])
+	key := info.column(info.key[0])
 	keyType, isInt, ok := orderedType(types[key.oid])
 	if !ok {
 		return nil, nil

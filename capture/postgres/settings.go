@@ -61,7 +61,7 @@ func validSlotName(name string) error {
 		valid = valid && (r >= 'a' && r <= 'z' || r >= '0' && r <= '9' || r == '_')
 	}
 	if !valid {
-		return errors.New("Valid replication slot name must contain only digits, lowercase characters and underscores with length <= 63") //nolint:revive,staticcheck // Debezium's sentence, which clients show
+		return errors.New("Valid replication slot name must contain only digits, lowercase characters and underscores with length <= 63") //nolint:staticcheck // Debezium's sentence, which clients show
 	}
 	return nil
 }

@@ -538,7 +538,7 @@ func (s *source) describe(ctx context.Context, m relationMessage) (*plan, error)
 	columns := make([]columnInfo, len(m.columns))
 	var identity []string
 	for i, c := range m.columns {
-		known, _ := info.column(c.name)
+		known := info.column(c.name)
 		columns[i] = columnInfo{name: c.name, oid: c.oid, mod: c.mod, notNull: known.notNull, fallback: known.fallback}
 		if c.identity {
 			identity = append(identity, c.name)

@@ -71,10 +71,10 @@ func decodeArray(a *schema.Arena, text []byte, delimiter byte, elem decoder) (sc
 	elems := a.Row(n)
 	k := 0
 	for i := 0; i < len(in); {
-		switch c := in[i]; {
-		case c == '{' || c == '}' || c == delimiter:
+		switch in[i] {
+		case '{', '}', delimiter:
 			i++
-		case c == '"':
+		case '"':
 			quoted, next := quotedText(a, in, i)
 			v, err := elem(a, quoted)
 			if err != nil {
@@ -109,11 +109,11 @@ func isNullWord(word []byte) bool { return len(word) == 4 && bytes.EqualFold(wor
 func countElements(in []byte, delimiter byte) (n int, ok bool) {
 	depth := 0
 	for i := 0; i < len(in); {
-		switch c := in[i]; {
-		case c == '{':
+		switch in[i] {
+		case '{':
 			depth++
 			i++
-		case c == '}':
+		case '}':
 			depth--
 			i++
 			if depth == 0 {
@@ -122,9 +122,9 @@ func countElements(in []byte, delimiter byte) (n int, ok bool) {
 			if depth < 0 {
 				return 0, false
 			}
-		case c == delimiter:
+		case delimiter:
 			i++
-		case c == '"':
+		case '"':
 			n++
 			for i++; i < len(in) && in[i] != '"'; i++ {
 				if in[i] == '\\' {
