@@ -61,11 +61,11 @@ func (p *position) encode() schema.Position {
 		b = append(strconv.AppendInt(b, p.TimeSeconds, 10), ',')
 	}
 	b = append(b, `"file":`...)
-	b = strconv.AppendQuote(b, p.File)
+	b = appendText(b, p.File)
 	b = append(b, `,"pos":`...)
 	b = strconv.AppendUint(b, p.Pos, 10)
 	if p.GTIDs != "" {
-		b = append(append(append(b, `,"gtids":"`...), p.GTIDs...), '"')
+		b = appendText(append(b, `,"gtids":`...), p.GTIDs)
 	}
 	if p.ServerID != 0 {
 		b = append(b, `,"server_id":`...)
@@ -80,9 +80,16 @@ func (p *position) encode() schema.Position {
 		b = strconv.AppendInt(b, int64(p.Row), 10)
 	}
 	if p.Transaction != "" {
-		b = append(append(append(b, `,"transaction_id":"`...), p.Transaction...), '"')
+		b = appendText(append(b, `,"transaction_id":`...), p.Transaction)
 	}
 	return append(b, '}')
+}
+
+// appendText appends a JSON string.
+func appendText(dst []byte, s string) []byte {
+	w := jsonWriter{dst: dst}
+	w.string([]byte(strings.ToValidUTF8(s, "\uFFFD")))
+	return w.dst
 }
 
 // fileNumber returns the number at the end of a log file's name.

@@ -667,6 +667,7 @@ func (s *source) readRows(b *schema.Batch) error {
 	ev, r := s.rows, &s.reader
 	r.p, r.bad = b.Copy(ev.rest), false
 	for r.more() && !b.Full() {
+		left := len(r.p)
 		row, err := ev.plan.image(r, ev.before)
 		if err != nil {
 			return s.rowError(err)
@@ -676,6 +677,9 @@ func (s *source) readRows(b *schema.Batch) error {
 			if after, err = ev.plan.image(r, ev.after); err != nil {
 				return s.rowError(err)
 			}
+		}
+		if len(r.p) == left { // images without any column, of which there is no end
+			return s.rowError(fmt.Errorf("rows of %s: %w", ev.plan.table.Path(), errShort))
 		}
 		ev.row++
 		if ev.row <= ev.skip {

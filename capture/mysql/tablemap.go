@@ -76,8 +76,8 @@ type tableMap struct {
 	key        []int
 }
 
-// maxColumns is more than a table can have (4096 in MySQL and MariaDB).
-const maxColumns = 1 << 14
+// maxColumns is the most that a table can have.
+const maxColumns = 4096
 
 // parseTableMap reads the event's body after the table's number and the flags.
 // charsets gives the character set of a collation's number.
