@@ -13,7 +13,9 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"go.uber.org/goleak"
 
+	"github.com/penstock/penstock/kafka"
 	"github.com/penstock/penstock/worker"
+	"github.com/penstock/penstock/worker/catalogue"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -25,6 +27,8 @@ type testWorker struct {
 	manual *kgo.Client // writes to the partition that the record names
 	log    *lockedBuffer
 	stop   func()
+	// internal is what was in the internal topics when the worker stopped.
+	internal []string
 }
 
 // lockedBuffer is a bytes.Buffer for several goroutines.
@@ -56,13 +60,18 @@ func startWorker(t *testing.T, env ...string) *testWorker {
 // startWorkerIn starts a worker on a data directory. The caller stops it.
 func startWorkerIn(t *testing.T, dir string, env ...string) *testWorker {
 	t.Helper()
+	return startWorkerWith(t, dir, nil, env...)
+}
+
+func startWorkerWith(t *testing.T, dir string, c *catalogue.Catalogue, env ...string) *testWorker {
+	t.Helper()
 	log := &lockedBuffer{}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	w, err := worker.Start(ctx, worker.Options{
 		Environ: append([]string{
 			"PENSTOCK_DATA_DIR=" + dir, "PENSTOCK_LISTENERS=http://127.0.0.1:0", "PENSTOCK_BROKER_LISTEN=127.0.0.1:0",
 		}, env...),
-		Log: log,
+		Log: log, Catalogue: c,
 	})
 	if err != nil {
 		cancel()
@@ -72,6 +81,7 @@ func startWorkerIn(t *testing.T, dir string, env ...string) *testWorker {
 	tw.kafka = newClient(t, w.Bootstrap)
 	tw.manual = newClient(t, w.Bootstrap, kgo.RecordPartitioner(kgo.ManualPartitioner()))
 	tw.stop = sync.OnceFunc(func() {
+		tw.internal = dump(t, w.Bootstrap)
 		tw.kafka.Close()
 		tw.manual.Close()
 		cancel()
@@ -131,4 +141,24 @@ func (w *testWorker) tail() string {
 		text = "…" + text[len(text)-most:]
 	}
 	return text
+}
+
+// dump returns everything that is in the internal topics.
+func dump(t *testing.T, bootstrap string) []string {
+	t.Helper()
+	cl := newClient(t, bootstrap)
+	defer cl.Close()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 30*time.Second)
+	defer cancel()
+	var out []string
+	for _, topic := range []string{"connect-configs", "connect-status", "connect-offsets"} {
+		err := kafka.NewLog(cl, topic).ReadToEnd(ctx, func(r *kgo.Record) error {
+			out = append(out, string(r.Key)+" "+string(r.Value))
+			return nil
+		})
+		if err != nil {
+			t.Errorf("read %s: %v", topic, err)
+		}
+	}
+	return out
 }

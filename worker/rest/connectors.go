@@ -152,7 +152,7 @@ func (a *API) judge(w http.ResponseWriter, r *http.Request, raw configMap) error
 		return err
 	}
 	for _, p := range e.Warnings {
-		a.Logger.Warn("a setting of a connector has no effect", "connector", raw.values()["name"], "setting", p.Key, "problem", p.Message)
+		a.Logger.Warn("about a connector's configuration", "connector", raw.values()["name"], "setting", p.Key, "problem", p.Message)
 	}
 	if lines := e.Errors(); len(lines) > 0 {
 		return badRequest("Connector configuration is invalid and contains the following %d error(s):\n%s\n"+

@@ -147,7 +147,7 @@ func (a *actor) makePlan(c state.Connector) error {
 		return err
 	}
 	for _, w := range e.Warnings {
-		a.s.Logger.Warn("a setting of the connector has no effect", "connector", a.name, "setting", w.Key, "problem", w.Message)
+		a.s.Logger.Warn("about the connector's configuration", "connector", a.name, "setting", w.Key, "problem", w.Message)
 	}
 	a.s.Hide(e.Plan.Secrets())
 	a.plan, a.failed = e.Plan, false

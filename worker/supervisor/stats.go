@@ -40,6 +40,15 @@ func newStats() *Stats {
 	return s
 }
 
+// progress is a number that changes with everything that a task gets done.
+func (s *Stats) progress() int64 {
+	rows := int64(0)
+	if p := s.Snapshot.Load(); p != nil {
+		rows = p.Rows
+	}
+	return s.Events.Load() + s.Records.Load() + s.Saved.Load() + rows + s.Sink.Read.Load() + s.Sink.Applied.Load() + s.Sink.Commits.Load()
+}
+
 func (s *Stats) read(events int, behind time.Duration) {
 	if events == 0 {
 		return

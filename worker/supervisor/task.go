@@ -3,9 +3,8 @@ package supervisor
 import (
 	"context"
 	"errors"
-	"fmt"
 	"math/rand/v2"
-	"runtime/debug"
+	"strings"
 	"sync"
 	"time"
 
@@ -68,9 +67,14 @@ func (t *task) loop(ctx context.Context) error {
 	s := t.actor.s
 	log := s.Logger.With("connector", t.actor.name, "task", t.id)
 	delay := s.Backoff
+	before := t.stats.progress()
 	for {
 		began := time.Now()
 		err := t.once(ctx)
+		worked := t.stats.progress() != before
+		if err != nil && !worked && ctx.Err() == nil {
+			err = t.explain(ctx, err)
+		}
 		switch {
 		case ctx.Err() != nil:
 			if err != nil {
@@ -79,7 +83,7 @@ func (t *task) loop(ctx context.Context) error {
 			return nil
 		case err == nil:
 			err = errors.New("the task ended without being told to")
-		case permanent(err):
+		case permanent(err), !worked && refused(err):
 			return err
 		}
 		if time.Since(began) > s.MaxBackoff {
@@ -101,31 +105,78 @@ func (t *task) loop(ctx context.Context) error {
 }
 
 func permanent(err error) bool {
-	var p *panicError
 	var retry interface{ Retriable() bool }
 	// A lost position stays lost; what snapshot.mode has to say has been said.
-	return capture.IsPermanent(err) || sinks.IsPermanent(err) || errors.Is(err, capture.ErrPositionLost) || errors.As(err, &p) ||
+	return capture.IsPermanent(err) || sinks.IsPermanent(err) || errors.Is(err, capture.ErrPositionLost) ||
 		errors.As(err, &retry) && !retry.Retriable()
 }
 
-// once makes the task and runs it. A panic becomes an error.
-func (t *task) once(ctx context.Context) (err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			err = &panicError{value: fmt.Sprint(r), stack: string(debug.Stack())}
-		}
-	}()
-	if t.plan.Plugin.Kind == catalogue.Sink {
-		return t.sink(ctx)
-	}
-	return t.source(ctx)
+// explainedError is the error of a task that has not worked yet, with what a
+// look at the real system found.
+type explainedError struct {
+	findings []string
+	err      error
 }
 
-// panicError is a bug that showed in a task.
-type panicError struct{ value, stack string }
+// Error returns the findings, which name the remedy.
+func (e *explainedError) Error() string { return strings.Join(e.findings, "\n") }
 
-// Error says that it is a bug.
-func (e *panicError) Error() string { return "a bug in Penstock stopped the task: " + e.value }
+// Unwrap returns what ended the task.
+func (e *explainedError) Unwrap() error { return e.err }
+
+// checkTimeout bounds the look at the real system.
+const checkTimeout = 30 * time.Second
+
+// explain has a task that could not begin its work say what is wrong in the
+// words of a check, which name the setting and the remedy.
+func (t *task) explain(ctx context.Context, err error) error {
+	if _, bug := isPanic(err); bug {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	defer cancel()
+	e := &explainedError{err: err}
+	for _, problem := range t.plan.Check(ctx) {
+		if !problem.Warning {
+			e.findings = append(e.findings, problem.Message)
+		}
+	}
+	if e.findings == nil {
+		return err
+	}
+	return e
+}
+
+// refused reports whether a database has refused the login or does not know
+// the database. That may pass while a connector works (somebody rotates a
+// password); at its start it is a mistake in the configuration.
+func refused(err error) bool {
+	var sql interface{ SQLState() string }
+	if !errors.As(err, &sql) {
+		return false
+	}
+	code := sql.SQLState()
+	return strings.HasPrefix(code, "28") || strings.HasPrefix(code, "3D")
+}
+
+// once makes the task and runs it. A panic becomes an error.
+func (t *task) once(ctx context.Context) error {
+	return capture.Guard(func() error {
+		if t.plan.Plugin.Kind == catalogue.Sink {
+			return t.sink(ctx)
+		}
+		return t.source(ctx)
+	})
+}
+
+// isPanic reports whether an error was a panic, and returns its stack.
+func isPanic(err error) (stack string, ok bool) {
+	var p interface{ PanicStack() string }
+	if !errors.As(err, &p) {
+		return "", false
+	}
+	return p.PanicStack(), true
+}
 
 // waitFor says what the task waits for; nil that it has gone on.
 func (t *task) waitFor(err error) {

@@ -31,9 +31,8 @@ func traceOf(err error) string {
 	if errors.As(err, &record) {
 		return record.Trace()
 	}
-	var p *panicError
-	if errors.As(err, &p) {
-		return classConnect + ": " + p.Error() + "\n" + p.stack
+	if stack, bug := isPanic(err); bug {
+		return classConnect + ": " + err.Error() + "\n" + stack
 	}
 	class := classConnect
 	var invalid *configError
