@@ -15,7 +15,6 @@ import (
 	"syscall"
 
 	"github.com/twmb/franz-go/pkg/kerr"
-	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 // ConnectError says that none of the bootstrap servers could be used.
@@ -72,8 +71,18 @@ func (c Config) refusal(addr string, err error) error {
 		return &ConnectError{Setting: setting, Message: fmt.Sprintf(format, args...), Err: err}
 	}
 	protocol := c.protocol()
-	if e := (*kgo.ErrFirstReadEOF)(nil); errors.As(err, &e) || errors.Is(err, io.EOF) {
-		return problem("security.protocol", "%s closes the connection at once; it may expect another protocol than %s: set the one of its listener (PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL)", addr, protocol)
+	if errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) { // EOF also within kgo.ErrFirstReadEOF
+		// A broker or a proxy that is being restarted does this too.
+		later := func(err error) error {
+			if e, ok := errors.AsType[*ConnectError](err); ok {
+				e.retriable = true
+			}
+			return err
+		}
+		if c.SASL != nil {
+			return later(problem("security.protocol", "%s closes the connection at the login; check that %s is the protocol of its listener, and the user %q and password in sasl.jaas.config", addr, protocol, c.user()))
+		}
+		return later(problem("security.protocol", "%s closes the connection at once; it may expect another protocol than %s: set the one of its listener (PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL)", addr, protocol))
 	}
 	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok {
 		return problem("security.protocol", "%s does not speak TLS, which %s needs: set the protocol of its listener (PLAINTEXT or SASL_PLAINTEXT), or another port", addr, protocol)
@@ -87,8 +96,8 @@ func (c Config) refusal(addr string, err error) error {
 	if e, ok := errors.AsType[x509.CertificateInvalidError](err); ok {
 		return problem("ssl.truststore.location", "the certificate of %s is not valid: %v; renew the broker's certificate", addr, e)
 	}
-	if e, ok := errors.AsType[tls.AlertError](err); ok {
-		return problem("ssl.keystore.location", "%s breaks off the TLS handshake (%v); if it asks for a client certificate, set ssl.keystore.location to one that it trusts", addr, e)
+	if e, ok := errors.AsType[*net.OpError](err); ok && e.Op == "remote error" { // what crypto/tls makes of an alert
+		return problem("ssl.keystore.location", "%s breaks off the TLS handshake (%v); if it asks for a client certificate, set ssl.keystore.location to one that it trusts", addr, e.Err)
 	}
 	if errors.Is(err, kerr.UnsupportedSaslMechanism) {
 		return problem("sasl.mechanism", "%s does not have %s enabled: use one of the mechanisms of its listener", addr, c.mechanismName())
