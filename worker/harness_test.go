@@ -23,10 +23,12 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // testWorker is a worker with an embedded broker of its own.
 type testWorker struct {
 	*worker.Worker
-	kafka  *kgo.Client // balances by key
-	manual *kgo.Client // writes to the partition that the record names
-	log    *lockedBuffer
-	stop   func()
+	// bootstrap is the address of its Kafka.
+	bootstrap string
+	kafka     *kgo.Client // balances by key
+	manual    *kgo.Client // writes to the partition that the record names
+	log       *lockedBuffer
+	stop      func()
 	// internal is what was in the internal topics when the worker stopped.
 	internal []string
 }
@@ -77,11 +79,16 @@ func startWorkerWith(t *testing.T, dir string, c *catalogue.Catalogue, env ...st
 		cancel()
 		t.Fatalf("start a worker: %v\n%s", err, log)
 	}
-	tw := &testWorker{Worker: w, log: log}
-	tw.kafka = newClient(t, w.Bootstrap)
-	tw.manual = newClient(t, w.Bootstrap, kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	tw := &testWorker{Worker: w, log: log, bootstrap: w.Bootstrap}
+	for _, e := range env {
+		if servers, ok := strings.CutPrefix(e, "CONNECT_BOOTSTRAP_SERVERS="); ok {
+			tw.bootstrap = servers
+		}
+	}
+	tw.kafka = newClient(t, tw.bootstrap)
+	tw.manual = newClient(t, tw.bootstrap, kgo.RecordPartitioner(kgo.ManualPartitioner()))
 	tw.stop = sync.OnceFunc(func() {
-		tw.internal = dump(t, w.Bootstrap)
+		tw.internal = dump(t, tw.bootstrap)
 		tw.kafka.Close()
 		tw.manual.Close()
 		cancel()

@@ -99,6 +99,25 @@ func TestREST_RecordedExchanges(t *testing.T) {
 	}
 }
 
+// TestREST_RecordedExchanges_OnKafka holds those conversations that have much
+// to do with Kafka once more, on a real one, one after the other as they were
+// recorded.
+func TestREST_RecordedExchanges_OnKafka(t *testing.T) {
+	t.Parallel()
+	broker := servers.StartKafka(t)
+	for _, name := range []string{"lifecycle", "restart", "dlq", "offsets_source", "offsets_sink", "topics", "delete"} {
+		t.Run(name, func(t *testing.T) {
+			var exchanges []exchange
+			for _, e := range recorded(t) {
+				if e.Scenario == name {
+					exchanges = append(exchanges, e)
+				}
+			}
+			newConversation(t, name, "CONNECT_BOOTSTRAP_SERVERS="+broker.Addr()).hold(exchanges)
+		})
+	}
+}
+
 func recorded(t *testing.T) []exchange {
 	t.Helper()
 	var out []exchange
@@ -150,9 +169,10 @@ var needs = map[string]struct{ postgres, mysql bool }{
 	"validate": {true, true}, "other_worker": {true, true},
 }
 
-func newConversation(t *testing.T, scenario string) *conversation {
+func newConversation(t *testing.T, scenario string, env ...string) *conversation {
 	c := &conversation{t: t, dir: t.TempDir(), database: map[string]map[string]string{}}
-	env := []string{
+	env = append(
+		env,
 		"CONNECT_KEY_CONVERTER_SCHEMAS_ENABLE=false", "CONNECT_VALUE_CONVERTER_SCHEMAS_ENABLE=false",
 		"CONNECT_OFFSET_FLUSH_INTERVAL_MS=2000",
 		"CONNECT_CONFIG_STORAGE_REPLICATION_FACTOR=1", "CONNECT_OFFSET_STORAGE_REPLICATION_FACTOR=1", "CONNECT_STATUS_STORAGE_REPLICATION_FACTOR=1",
@@ -160,12 +180,12 @@ func newConversation(t *testing.T, scenario string) *conversation {
 		"CONNECT_CONFIG_PROVIDERS=file,env",
 		"CONNECT_CONFIG_PROVIDERS_FILE_CLASS=org.apache.kafka.common.config.provider.FileConfigProvider",
 		"CONNECT_CONFIG_PROVIDERS_ENV_CLASS=org.apache.kafka.common.config.provider.EnvVarConfigProvider",
-	}
+	)
 	if scenario == "other_worker" {
 		env = append(env, "CONNECT_TOPIC_TRACKING_ENABLE=false")
 	}
 	c.worker = startWorker(t, env...)
-	pairs := []string{"@WORKER@", strings.TrimPrefix(c.worker.URL, "http://"), "@BOOTSTRAP@", c.worker.Bootstrap, "@DIR@", c.dir, "@CLUSTER@", "cluster", "@PLUGINS@", "plugins"}
+	pairs := []string{"@WORKER@", strings.TrimPrefix(c.worker.URL, "http://"), "@BOOTSTRAP@", c.worker.bootstrap, "@DIR@", c.dir, "@CLUSTER@", "cluster", "@PLUGINS@", "plugins"}
 	if needs[scenario].postgres {
 		db := servers.Postgres(t)
 		db.MustExec(t, "CREATE TABLE customers (id int PRIMARY KEY, name text, note text)", "INSERT INTO customers VALUES (1,'a','x'),(2,'b','y')")
