@@ -85,6 +85,8 @@ func setup(t *testing.T, server *servers.MySQLServer, pairs ...string) *bundle {
 		"database.password":     server.Password,
 		"database.server.id":    fmt.Sprint(70000 + serverIDs.Add(1)),
 		"database.include.list": server.Database,
+		// Those of all databases of a shared server would come.
+		"include.schema.changes": "false",
 	}
 	for i := 0; i+1 < len(pairs); i += 2 {
 		b.raw[pairs[i]] = pairs[i+1]
@@ -256,7 +258,13 @@ func equal(t *testing.T, got []string, want ...string) {
 				t.Errorf("and more: %d lines instead of %d", len(got), len(want))
 				return
 			}
-			t.Errorf("%d:\n got %.500s\nwant %.500s", i, g, w)
+			// From shortly before the first difference on.
+			at := 0
+			for at < min(len(g), len(w)) && g[at] == w[at] {
+				at++
+			}
+			at = max(0, at-100)
+			t.Errorf("%d, from %d on:\n got %.500s\nwant %.500s", i, at, g[at:], w[at:])
 		}
 	}
 }

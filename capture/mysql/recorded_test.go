@@ -29,7 +29,7 @@ func TestValues_AsDebeziumRecordedThem(t *testing.T) {
 	bare.Database = ""
 	bare.MustExec(t, readStatements(t, "setup.sql")...)
 	variants := []*variant{
-		{name: "defaults", file: "events.schemas.jsonl.gz"},
+		{name: "defaults", file: "events.schemas.jsonl.gz", settings: []string{"include.schema.changes", "true"}},
 		{name: "variant", file: "events.variant1.jsonl.gz", settings: []string{
 			"decimal.handling.mode", "string", "time.precision.mode", "connect", "binary.handling.mode", "base64",
 			"bigint.unsigned.handling.mode", "precise", "include.query", "true", "include.schema.comments", "true",
@@ -62,6 +62,9 @@ func TestValues_AsDebeziumRecordedThem(t *testing.T) {
 				delete(v.log.rows, "gold.Mixed_Case-_")
 			}
 			compareRows(t, want, v.log.rows)
+			if v.name == "defaults" {
+				equal(t, v.log.changes, recordedChanges(t, v.file)...)
+			}
 		})
 	}
 }
@@ -169,6 +172,7 @@ func addFields(to map[string]any, list any) {
 type rowLog struct {
 	t        *testing.T
 	rows     map[string][]recordedRow
+	changes  []string // records of the schema change topic
 	encoders map[*schema.Table]converters.Encoder
 }
 
@@ -176,6 +180,7 @@ var notInTopics = regexp.MustCompile(`[^A-Za-z0-9._\-]`)
 
 func (l *rowLog) add(ev *schema.Event) {
 	if ev.Op == schema.OpRecord {
+		l.changes = append(l.changes, l.record(ev.Record))
 		return
 	}
 	name := notInTopics.ReplaceAllString(ev.Table.Path(), "_")
@@ -248,6 +253,77 @@ func (l *rowLog) encode(table *schema.Table, row schema.Row) (payload, fields ma
 	fields = map[string]any{}
 	addFields(fields, out.Schema["fields"])
 	return out.Payload, fields
+}
+
+// record shows a schema change as JSON, without what varies.
+func (l *rowLog) record(r *schema.Record) string {
+	l.t.Helper()
+	if r.Topic != "shop" {
+		l.t.Errorf("a record for topic %s", r.Topic)
+	}
+	text := []byte(`{"key":`)
+	for _, part := range []schema.Data{r.Key, r.Value} {
+		e, err := converters.NewJSON(converters.JSONConfig{Schemas: true}).Encoder(l.t.Context(), r.Topic, part.Schema)
+		if err != nil {
+			l.t.Fatal(err)
+		}
+		if text, err = e.Append(text, part.Value); err != nil {
+			l.t.Fatal(err)
+		}
+		if part.Schema == r.Key.Schema {
+			text = append(text, `,"value":`...)
+		}
+	}
+	return invariant(l.t, append(text, '}'))
+}
+
+// recordedChanges returns the schema changes that were streamed.
+func recordedChanges(t *testing.T, file string) []string {
+	t.Helper()
+	f, err := os.Open(filepath.Join("..", "..", "integration", "testdata", "debezium", "mysql", file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	z, err := gzip.NewReader(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var list []string
+	lines := bufio.NewScanner(z)
+	lines.Buffer(nil, 16<<20)
+	for lines.Scan() {
+		if bytes.HasPrefix(lines.Bytes(), []byte(`{"topic":"mys","`)) && bytes.Contains(lines.Bytes(), []byte(`"snapshot":"false"`)) {
+			list = append(list, invariant(t, lines.Bytes()))
+		}
+	}
+	return list
+}
+
+// invariant leaves out of a schema change's record what varies.
+func invariant(t *testing.T, record []byte) string {
+	t.Helper()
+	var r struct {
+		Key   map[string]any `json:"key"`
+		Value struct {
+			Schema  map[string]any `json:"schema"`
+			Payload map[string]any `json:"payload"`
+		} `json:"value"`
+	}
+	if err := decodeNumbers(record, &r); err != nil {
+		t.Fatalf("%s: %v", record, err)
+	}
+	delete(r.Value.Payload, "ts_ms")
+	source := r.Value.Payload["source"].(map[string]any)
+	for _, k := range []string{"name", "ts_ms", "ts_us", "ts_ns", "gtid", "file", "pos", "server_id"} {
+		delete(source, k)
+	}
+	source["thread"] = source["thread"] != nil
+	b, err := json.Marshal(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
 }
 
 // differs names the columns that are meant to differ, and why.

@@ -18,7 +18,7 @@ import (
 // testConfig is a configuration that captures everything.
 func testConfig(t testing.TB, pairs ...string) *config {
 	t.Helper()
-	raw := map[string]string{"topic.prefix": "shop", "database.hostname": "h", "database.user": "u", "database.server.id": "7"}
+	raw := map[string]string{"topic.prefix": "shop", "database.hostname": "h", "database.user": "u", "database.server.id": "7", "include.schema.changes": "false"}
 	for i := 0; i+1 < len(pairs); i += 2 {
 		raw[pairs[i]] = pairs[i+1]
 	}

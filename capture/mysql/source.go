@@ -61,6 +61,8 @@ type source struct {
 	tables   map[uint64]*tableEntry
 	versions map[string]*tableEntry // by database and table
 
+	changes *schemaChanges
+
 	query []byte // the statement that the next rows come from, for include.query
 	// Texts that are in the current batch already.
 	gtidCell, queryCell schema.Value

@@ -39,7 +39,7 @@ func (s *source) statement(ctx context.Context, b *schema.Batch, e *event) error
 		return s.commit()
 	}
 	if !s.skipsThis() || s.tx.events >= s.skip.events {
-		if err := s.apply(ctx, b, e, &q); err != nil {
+		if err := s.apply(ctx, b, &q); err != nil {
 			return err
 		}
 	}
@@ -51,7 +51,7 @@ func (s *source) statement(ctx context.Context, b *schema.Batch, e *event) error
 }
 
 // apply takes a statement that may be about tables.
-func (s *source) apply(ctx context.Context, b *schema.Batch, e *event, q *queryEvent) error {
+func (s *source) apply(ctx context.Context, b *schema.Batch, q *queryEvent) error {
 	mode := q.sqlMode()
 	parse := ddl.Mode{ANSIQuotes: mode&modeANSIQuotes != 0, NoBackslashEscapes: mode&modeNoBackslashEscapes != 0}
 	database, sql := string(q.database), string(q.sql)
@@ -67,12 +67,15 @@ func (s *source) apply(ctx context.Context, b *schema.Batch, e *event, q *queryE
 	if err != nil {
 		return s.unreadable(st.Database, err)
 	}
-	if !st.Relevant {
+	if st.Kind == ddl.OtherStatement {
 		return nil
 	}
-	if s.history.wanted(&st) {
+	if st.Kind != ddl.TruncateStatement && s.history.wanted(&st) {
 		if err := s.history.record(ctx, at, st.Database, sql, false); err != nil {
 			return err
+		}
+		if s.cfg.schemaChanges {
+			s.publish(b, &st, sql)
 		}
 	}
 	// The numbers of tables may stand for other definitions now.

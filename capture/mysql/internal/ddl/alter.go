@@ -7,7 +7,7 @@ import (
 
 func (p *parser) alter() error {
 	if p.acceptAny("DATABASE", "SCHEMA") {
-		p.out.Relevant = true
+		p.out.Kind = DatabaseStatement
 		return p.databaseOptions()
 	}
 	p.acceptAny("ONLINE", "OFFLINE")
@@ -15,7 +15,7 @@ func (p *parser) alter() error {
 	if !p.accept("TABLE") {
 		return nil // a view, a user …
 	}
-	p.out.Relevant = true
+	p.out.Kind = TableStatement
 	p.accept("IF", "EXISTS")
 	database, name, ok := p.table()
 	if !ok {

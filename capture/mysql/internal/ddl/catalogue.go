@@ -158,12 +158,21 @@ func (c *Catalogue) remove(databaseName, name string) *Table {
 	return t
 }
 
+// Kind says what a statement is about.
+type Kind uint8
+
+// The kinds of statements.
+const (
+	OtherStatement    Kind = iota // neither databases nor tables
+	DatabaseStatement             // creates, alters or drops a database
+	TableStatement                // creates, alters, renames or drops tables or indexes
+	TruncateStatement
+)
+
 // Statement is what a statement is about, as far as can be told without
 // knowing tables.
 type Statement struct {
-	// Relevant says that the statement creates, alters, renames, truncates or
-	// drops databases or tables, or an index.
-	Relevant bool
+	Kind Kind
 	// Database is the one that the statement names or, if it names none, the
 	// session's.
 	Database string

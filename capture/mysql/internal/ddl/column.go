@@ -152,7 +152,11 @@ func (p *parser) attributes(c *Column, keys *inlineKeys) string {
 			if p.accept("SET", "NULL") || p.accept("SET", "DEFAULT") {
 				break
 			}
-			p.at++
+			if p.acceptAny("CURRENT_TIMESTAMP", "NOW", "LOCALTIME", "LOCALTIMESTAMP") {
+				c.OnUpdateNow = true
+			} else { // of a foreign key
+				p.at++
+			}
 			if p.peek().isPunct("(") {
 				p.skipParens()
 			}

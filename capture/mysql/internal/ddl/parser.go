@@ -149,7 +149,7 @@ func (p *parser) statement() error {
 	case p.accept("DROP"):
 		return p.drop()
 	case p.accept("RENAME", "TABLE"), p.accept("RENAME", "TABLES"):
-		p.out.Relevant = true
+		p.out.Kind = TableStatement
 		return p.rename()
 	case p.accept("TRUNCATE"):
 		p.accept("TABLE")
@@ -157,7 +157,7 @@ func (p *parser) statement() error {
 		if !ok {
 			return p.fail()
 		}
-		p.out.Relevant, p.out.Database = true, database
+		p.out.Kind, p.out.Database = TruncateStatement, database
 		p.out.Changes = []Change{{Type: Truncate, Database: database, Name: name, Table: p.c.Table(database, name)}}
 	}
 	return nil
@@ -167,13 +167,13 @@ func (p *parser) create() error {
 	p.accept("OR", "REPLACE")
 	switch {
 	case p.acceptAny("DATABASE", "SCHEMA"):
-		p.out.Relevant = true
+		p.out.Kind = DatabaseStatement
 		p.accept("IF", "NOT", "EXISTS")
 		return p.databaseOptions()
 	case p.accept("TEMPORARY"):
 		return nil
 	case p.accept("TABLE"):
-		p.out.Relevant = true
+		p.out.Kind = TableStatement
 		return p.createTable()
 	}
 	// CREATE [ONLINE|OFFLINE] [UNIQUE|FULLTEXT|SPATIAL|VECTOR] INDEX
@@ -406,7 +406,7 @@ func (p *parser) keyColumns() ([]string, error) {
 }
 
 func (p *parser) createIndex(unique bool) error {
-	p.out.Relevant = true
+	p.out.Kind = TableStatement
 	p.accept("IF", "NOT", "EXISTS")
 	var k Key
 	if !p.peek().is("ON") && !p.peek().is("USING") {
@@ -447,7 +447,7 @@ func (p *parser) drop() error {
 		if !ok {
 			return p.fail()
 		}
-		p.out.Relevant, p.out.Database = true, name
+		p.out.Kind, p.out.Database = DatabaseStatement, name
 		if db := p.c.databases[p.c.fold(name)]; db != nil {
 			for _, t := range db.tables {
 				p.out.Changes = append(p.out.Changes, Change{Type: Drop, Database: t.Database, Name: t.Name})
@@ -457,7 +457,7 @@ func (p *parser) drop() error {
 		delete(p.c.databases, p.c.fold(name))
 	case p.accept("TEMPORARY"):
 	case p.accept("TABLE"), p.accept("TABLES"):
-		p.out.Relevant = true
+		p.out.Kind = TableStatement
 		p.accept("IF", "EXISTS")
 		for {
 			database, name, ok := p.table()
@@ -472,7 +472,7 @@ func (p *parser) drop() error {
 			}
 		}
 	case p.acceptAny("INDEX", "KEY"):
-		p.out.Relevant = true
+		p.out.Kind = TableStatement
 		p.accept("IF", "EXISTS")
 		index, ok := p.name()
 		if !ok || !p.accept("ON") {

@@ -27,7 +27,9 @@ type Column struct {
 	// server to compute, such as CURRENT_TIMESTAMP.
 	Default             *string
 	DefaultIsExpression bool
-	Comment             string
+	// OnUpdateNow says ON UPDATE CURRENT_TIMESTAMP.
+	OnUpdateNow bool
+	Comment     string
 }
 
 // WideCharset reports whether the column's characters take at least two bytes
