@@ -561,4 +561,7 @@ func splitEnvelope(s *jsonScanner) (schemaText []byte, payload span, err error) 
 const maxStack = 1 << 14
 
 // stacks lends scanners the room for elements whose number is not yet known.
-var stacks = sync.Pool{New: func() any { return new([]schema.Value) }}
+var stacks = sync.Pool{New: func() any {
+	stack := make([]schema.Value, 0, 64)
+	return &stack
+}}

@@ -1,0 +1,5 @@
+//go:build !race
+
+package converters_test
+
+const poolAllocations = 0
