@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"sync"
@@ -27,10 +28,9 @@ const (
 	// may have 16 MB, and the producer's max.request.size is the limit people
 	// set.
 	maxMessageBytes = 100 << 20
-	// segmentBytes: at the start after a crash one segment of each partition
-	// may be in memory, so segments are small; but an open file is kept for
-	// each one that was read.
-	segmentBytes = 16 << 20
+	// segmentBytes is small because at a start the fake has a segment of each
+	// partition in memory; but it keeps a file open for each that was read.
+	segmentBytes = 8 << 20
 	// groupRetentionMinutes keeps the offsets of a sink that is paused or of a
 	// daemon that is down. Kafka's 7 days would let them begin again.
 	groupRetentionMinutes = 365 * 24 * 60
@@ -217,6 +217,7 @@ func (b *Broker) start(ctx context.Context, advertised string) (err error) {
 		b.cluster.Close()
 		return errors.Join(err, b.intent.Close())
 	}
+	debug.FreeOSMemory() // it has read all segments
 	b.watchRequests()
 	running, stop := context.WithCancel(context.WithoutCancel(ctx))
 	b.stop, b.maintained = stop, make(chan struct{})

@@ -2,8 +2,14 @@ package kafka_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net"
+	"os"
+	"path/filepath"
 	"slices"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -147,4 +153,194 @@ func clusterID(t *testing.T, c kafka.Config) string {
 		t.Fatal(err)
 	}
 	return m.Cluster
+}
+
+func TestStartBroker_Refuses(t *testing.T) {
+	t.Parallel()
+	busy, _ := start(t, kafka.BrokerConfig{DataDir: t.TempDir()})
+	newer := t.TempDir()
+	if err := errors.Join(os.Mkdir(filepath.Join(newer, "kafka"), 0o700),
+		os.WriteFile(filepath.Join(newer, "kafka", "meta.json"), []byte(`{"version":9}`), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	torn := t.TempDir()
+	if err := os.MkdirAll(filepath.Join(torn, "kafka", "partitions", "t-0"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, tt := range map[string]struct {
+		cfg  kafka.BrokerConfig
+		says []string
+	}{
+		"no directory":   {kafka.BrokerConfig{}, []string{"PENSTOCK_DATA_DIR"}},
+		"a file":         {kafka.BrokerConfig{DataDir: file}, []string{file}},
+		"taken":          {kafka.BrokerConfig{DataDir: busy.DataDir()}, []string{busy.DataDir(), "in use by the process " + strconv.Itoa(os.Getpid()), "PENSTOCK_DATA_DIR"}},
+		"port taken":     {kafka.BrokerConfig{Listen: busy.Addr()}, []string{"listen on " + busy.Addr() + ": address already in use", "PENSTOCK_BROKER_LISTEN"}},
+		"all interfaces": {kafka.BrokerConfig{Listen: "0.0.0.0:0"}, []string{"neither login nor encryption", "PENSTOCK_BROKER_ALLOW_REMOTE=true"}},
+		"no host":        {kafka.BrokerConfig{Listen: ":0"}, []string{"neither login nor encryption"}},
+		"another host":   {kafka.BrokerConfig{Listen: "192.0.2.1:9092"}, []string{"neither login nor encryption"}},
+		"no address":     {kafka.BrokerConfig{Listen: "localhost"}, []string{`"localhost" is not host:port`}},
+		"no port":        {kafka.BrokerConfig{Listen: "localhost:kafka"}, []string{"no port between 0 and 65535"}},
+		"not advertised": {kafka.BrokerConfig{Listen: "0.0.0.0:0", AllowRemote: true}, []string{"PENSTOCK_BROKER_ADVERTISED_HOST"}},
+		"newer format":   {kafka.BrokerConfig{DataDir: newer}, []string{"have format 9, this program knows 1"}},
+		"no topics":      {kafka.BrokerConfig{DataDir: torn}, []string{"has partitions but no topics.json"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			cfg := tt.cfg
+			if cfg.DataDir == "" && name != "no directory" {
+				cfg.DataDir = t.TempDir()
+			}
+			if cfg.Listen == "" {
+				cfg.Listen = "127.0.0.1:0"
+			}
+			b, err := kafka.StartBroker(t.Context(), cfg)
+			if err == nil {
+				t.Fatal("it started", b.Close(t.Context()))
+			}
+			for _, says := range tt.says {
+				if !strings.Contains(err.Error(), says) {
+					t.Errorf("error is %v, without %q", err, says)
+				}
+			}
+		})
+	}
+}
+
+func TestBroker_AdvertisesItsHost(t *testing.T) {
+	t.Parallel()
+	// Maintenance has to work although nobody here can reach what is advertised.
+	dir := t.TempDir()
+	b, _ := start(t, kafka.BrokerConfig{
+		DataDir: dir, Listen: "0.0.0.0:0", AllowRemote: true, AdvertisedHost: "kafka.example.org",
+		MaintenanceEvery: 10 * time.Millisecond, CompactAtLeast: 1, Retention: time.Nanosecond,
+	})
+	host, port, err := net.SplitHostPort(b.Addr())
+	if err != nil || host != "kafka.example.org" {
+		t.Fatalf("address is %s, %v", b.Addr(), err)
+	}
+	local := net.JoinHostPort("127.0.0.1", port)
+	c := config(t, local)
+	inside := kgo.Dialer(func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "tcp", local)
+	})
+	adm, err := kafka.NewAdmin(t.Context(), c, inside)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer adm.Close()
+	m, err := adm.BrokerMetadata(t.Context())
+	if err != nil || len(m.Brokers) != 1 || m.Brokers[0].Host != "kafka.example.org" {
+		t.Errorf("brokers are %+v, %v", m.Brokers, err)
+	}
+	cl := producer(t, c, inside)
+	if _, err := kafka.EnsureTopics(t.Context(), cl, kafka.TopicSpec{Name: "t", Partitions: 1, Replication: 1}); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 3 {
+		produce(t, cl, &kgo.Record{Topic: "t", Value: fmt.Append(nil, i)})
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	for {
+		starts, err := adm.ListStartOffsets(ctx, "t")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if o, _ := starts.Lookup("t", 0); o.Offset == 2 {
+			break
+		}
+	}
+}
+
+func TestBroker_OutlivesNonsense(t *testing.T) {
+	t.Parallel()
+	b, _ := start(t, kafka.BrokerConfig{DataDir: t.TempDir()})
+	for _, nonsense := range []string{
+		"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+		"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+		"\x00\x00\x00\x0c\x7f\xff\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00",
+		"\xff\xff\xff\xff\x00\x03\x00\x00",
+		"\x00\x00\x00\x0c\x00\x03\x00\x01\xff\xff\xff\xff\xff\xff\xff\xff",
+	} {
+		conn, err := new(net.Dialer).DialContext(t.Context(), "tcp", b.Addr())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := conn.Write([]byte(nonsense)); err != nil {
+			t.Fatal(err)
+		}
+		if err := conn.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+			t.Fatal(err)
+		}
+		if n, err := conn.Read(make([]byte, 1)); n != 0 || errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("%q: read %d, %v, want the connection closed", nonsense, n, err)
+		}
+		if err := conn.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	config(t, b.Addr())
+	c, err := config(t, b.Addr()).NewClient(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Close()
+}
+
+func TestBroker_ClosesTwiceAndInTime(t *testing.T) {
+	t.Parallel()
+	b, stop := start(t, kafka.BrokerConfig{DataDir: t.TempDir(), MaintenanceEvery: time.Millisecond})
+	past, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := b.Close(past); err != nil && !errors.Is(err, context.Canceled) {
+		t.Errorf("Close = %v", err)
+	}
+	stop()
+	stop()
+}
+
+// BenchmarkBroker_Produce writes records through TCP, with every batch synced.
+// records/s counts until the last one is acknowledged.
+func BenchmarkBroker_Produce(b *testing.B) {
+	for _, size := range []int{100, 800} {
+		b.Run(strconv.Itoa(size), func(b *testing.B) {
+			broker, err := kafka.StartBroker(b.Context(), kafka.BrokerConfig{DataDir: b.TempDir(), Listen: "127.0.0.1:0"})
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer func() {
+				if err := broker.Close(context.Background()); err != nil {
+					b.Error(err)
+				}
+			}()
+			cfg, err := kafka.ParseClient(map[string]string{"bootstrap.servers": broker.Addr()})
+			if err != nil {
+				b.Fatal(err)
+			}
+			cl, err := kafka.NewProducer(b.Context(), cfg)
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer cl.Close()
+			if _, err := kafka.EnsureTopics(b.Context(), cl, kafka.TopicSpec{Name: "t", Partitions: 1, Replication: 1}); err != nil {
+				b.Fatal(err)
+			}
+			value := make([]byte, size)
+			b.SetBytes(int64(size))
+			b.ReportAllocs()
+			var failed kgo.FirstErrPromise
+			began := time.Now()
+			for b.Loop() {
+				cl.Produce(b.Context(), &kgo.Record{Topic: "t", Value: value}, failed.Promise())
+			}
+			if err := failed.Err(); err != nil { // waits for all
+				b.Fatal(err)
+			}
+			b.ReportMetric(float64(b.N)/time.Since(began).Seconds(), "records/s")
+		})
+	}
 }

@@ -1,0 +1,102 @@
+package kafka
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"io"
+	"net"
+	"testing"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// readConn is a connection that only reads.
+type readConn struct {
+	net.Conn
+	io.Reader
+}
+
+func (c readConn) Read(p []byte) (int, error) { return c.Reader.Read(p) }
+
+func request(size uint32, key, version int16, body ...byte) []byte {
+	p := binary.BigEndian.AppendUint32(nil, size)
+	p = binary.BigEndian.AppendUint16(p, uint16(key))
+	p = binary.BigEndian.AppendUint16(p, uint16(version))
+	return append(p, body...)
+}
+
+func TestGuardedConn(t *testing.T) {
+	t.Parallel()
+	metadata := request(12, int16(kmsg.Metadata), 1, 1, 2, 3, 4, 5, 6, 7, 8)
+	newest := request(8, int16(kmsg.ApiVersions), 99, 1, 2, 3, 4)
+	tests := []struct {
+		name string
+		in   []byte
+		want []byte
+		err  error
+	}{
+		{"nothing", nil, nil, io.EOF},
+		{"one", metadata, metadata, io.EOF},
+		{"two", append(bytes.Clone(metadata), newest...), append(bytes.Clone(metadata), newest...), io.EOF},
+		{"cut off in the body", metadata[:10], metadata[:10], io.EOF},
+		{"cut off in the head", metadata[:6], nil, io.ErrUnexpectedEOF},
+		{"HTTP", []byte("GET / HTTP/1.1\r\n\r\n"), nil, errNoKafka},
+		{"TLS", []byte{0x16, 0x03, 0x01, 0x02, 0x00, 0x01, 0x00, 0x01, 0xfc}, nil, errNoKafka},
+		{"unknown kind", request(12, 999, 0, metadata...), nil, errNoKafka},
+		{"negative kind", request(12, -1, 0, metadata...), nil, errNoKafka},
+		{"unknown version", request(12, int16(kmsg.Metadata), 99, metadata...), nil, errNoKafka},
+		{"negative version", request(12, int16(kmsg.ApiVersions), -1, metadata...), nil, errNoKafka},
+		{"too large", request(1<<31, int16(kmsg.Metadata), 1, metadata...), nil, errNoKafka},
+		{"too small", request(4, int16(kmsg.Metadata), 1), nil, errNoKafka},
+		{"nonsense after one", append(bytes.Clone(metadata), "GET / HTTP"...), metadata, errNoKafka},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			for _, chunk := range []int{1, 3, 7, 4096} {
+				c := &guardedConn{Conn: readConn{Reader: bytes.NewReader(tt.in)}}
+				got, err := readChunks(c, chunk)
+				if !bytes.Equal(got, tt.want) || !errors.Is(err, tt.err) {
+					t.Errorf("by %d: got %x, %v, want %x, %v", chunk, got, err, tt.want, tt.err)
+				}
+				if n, again := c.Read(make([]byte, 1)); n != 0 || !errors.Is(again, tt.err) {
+					t.Errorf("by %d: reading on gives %d, %v, want the same error", chunk, n, again)
+				}
+			}
+		})
+	}
+}
+
+func readChunks(r io.Reader, size int) (got []byte, err error) {
+	for {
+		p := make([]byte, size)
+		n, err := r.Read(p)
+		got = append(got, p[:n]...)
+		if err != nil {
+			return got, err
+		}
+	}
+}
+
+// FuzzGuardedConn checks that what passes is the beginning of what came in,
+// and consists of requests that the fake can read.
+func FuzzGuardedConn(f *testing.F) {
+	f.Add(request(12, 3, 1, 1, 2, 3, 4, 5, 6, 7, 8), uint8(3))
+	f.Add(append(request(8, 18, 4, 0, 0, 0, 0), request(8, 18, -4)...), uint8(1))
+	f.Add([]byte("GET / HTTP/1.1\r\n"), uint8(200))
+	f.Fuzz(func(t *testing.T, in []byte, chunk uint8) {
+		got, err := readChunks(&guardedConn{Conn: readConn{Reader: bytes.NewReader(in)}}, int(chunk)+1)
+		if err == nil || !bytes.HasPrefix(in, got) {
+			t.Fatalf("passed %x, %v of %x", got, err, in)
+		}
+		for len(got) >= guardedBytes {
+			size := int64(binary.BigEndian.Uint32(got))
+			key, version := int16(binary.BigEndian.Uint16(got[4:])), int16(binary.BigEndian.Uint16(got[6:]))
+			if size < 8 || size > maxRequestBytes || !knownRequest(key, version) {
+				t.Fatalf("passed a request of kind %d, version %d, %d bytes", key, version, size)
+			}
+			got = got[min(int64(len(got)), 4+size):]
+		}
+	})
+}
