@@ -28,6 +28,9 @@ func appendDecimal(dst, text []byte) ([]byte, error) {
 	// Zeros at the end are given up only if the number does not fit with them.
 	hi, lo, count, scale, zeros := uint64(0), uint64(0), 0, 0, 0
 	point := false
+	if len(digits) == 0 || len(digits) == 1 && digits[0] == '.' {
+		return dst, fmt.Errorf("%q is not a decimal number", text)
+	}
 	for _, c := range digits {
 		if c == '.' && !point {
 			point = true

@@ -1,7 +1,6 @@
 package mongodb
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -63,15 +62,17 @@ func (e *writeError) JavaClass() string { return "com.mongodb.kafka.connect.sink
 // classify marks what waiting does not mend.
 func classify(err error) error {
 	var command mongo.CommandError
-	if errors.As(err, &command) {
-		switch command.Code {
-		case codeUnauthorized, codeAuthentication, codeAtlas:
-			return sinks.Permanent(fmt.Errorf("%w; give the user of connection.uri the role readWrite on the database", err))
-		}
-	}
 	var login *auth.Error
-	if errors.As(err, &login) && !errors.Is(err, context.DeadlineExceeded) {
+	refused := errors.As(err, &command)
+	switch {
+	case refused && command.Code == codeUnauthorized:
+		return sinks.Permanent(fmt.Errorf("%w; give the user of connection.uri the role readWrite on the database", err))
+	case refused && (command.Code == codeAuthentication || command.Code == codeAtlas),
+		// The login's error wraps whatever kept it from succeeding; only an
+		// answer of the server is about the password.
+		errors.As(err, &login) && strings.Contains(login.Error(), "AuthenticationFailed"):
 		return sinks.Permanent(fmt.Errorf("%w; check user, password and authSource in connection.uri", err))
+	default:
+		return err
 	}
-	return err
 }
