@@ -131,17 +131,20 @@ func TestSink_Strategies(t *testing.T) {
 		"FullKey": {
 			map[string]string{"document.id.strategy": strategies + "FullKeyStrategy"},
 			[]schema.Record{tab.Flat(1, one), tab.Flat(1, two)},
-			[]string{`{"_id":{"id":` + id + `},` + full("b", "2", "y")}, 0,
+			[]string{`{"_id":{"id":` + id + `},` + full("b", "2", "y")},
+			0,
 		},
 		"NullValuesAreLeftAlone": {
 			map[string]string{"document.id.strategy": strategies + "FullKeyStrategy"},
 			[]schema.Record{tab.Flat(1, one), tab.Flat(1, nil)},
-			[]string{`{"_id":{"id":` + id + `},` + full("a", "1", "x")}, 0,
+			[]string{`{"_id":{"id":` + id + `},` + full("a", "1", "x")},
+			0,
 		},
 		"NullValuesDelete": {
 			map[string]string{"document.id.strategy": strategies + "FullKeyStrategy", "delete.on.null.values": "true"},
 			[]schema.Record{tab.Flat(1, one), tab.Flat(2, one), tab.Flat(1, nil)},
-			[]string{`{"_id":{"id":{"$numberLong":"2"}},"id":{"$numberLong":"2"},"name":"a","n":{"$numberInt":"1"},"body":"x"}`}, 0,
+			[]string{`{"_id":{"id":{"$numberLong":"2"}},"id":{"$numberLong":"2"},"name":"a","n":{"$numberInt":"1"},"body":"x"}`},
+			0,
 		},
 		"PartialKey": {
 			map[string]string{
@@ -149,7 +152,8 @@ func TestSink_Strategies(t *testing.T) {
 				"document.id.strategy.partial.key.projection.list": "id",
 			},
 			[]schema.Record{tab.Flat(1, one), tab.Flat(1, two)},
-			[]string{`{"_id":{"id":` + id + `},` + full("b", "2", "y")}, 0,
+			[]string{`{"_id":{"id":` + id + `},` + full("b", "2", "y")},
+			0,
 		},
 		"PartialValue": {
 			map[string]string{
@@ -160,7 +164,8 @@ func TestSink_Strategies(t *testing.T) {
 			[]string{
 				`{"_id":{"n":{"$numberInt":"1"}},"id":{"$numberLong":"2"},"name":"a","n":{"$numberInt":"1"},"body":"x"}`,
 				`{"_id":{"n":{"$numberInt":"2"}},` + full("b", "2", "y"),
-			}, 0,
+			},
+			0,
 		},
 		"BusinessKeySet": {
 			map[string]string{
@@ -174,38 +179,45 @@ func TestSink_Strategies(t *testing.T) {
 		"ProvidedInValue": {
 			map[string]string{"document.id.strategy": strategies + "ProvidedInValueStrategy"},
 			[]schema.Record{tab.Flat(1, one)},
-			[]string{}, 1, // there is no field _id
+			[]string{},
+			1, // there is no field _id
 		},
 		"KafkaMetaData": {
 			map[string]string{"document.id.strategy": strategies + "KafkaMetaDataStrategy"},
 			[]schema.Record{{Topic: "t", Partition: 3, Offset: 9, Value: tab.Flat(1, one).Value}},
-			[]string{`{"_id":"t#3#9",` + full("a", "1", "x")}, 0,
+			[]string{`{"_id":"t#3#9",` + full("a", "1", "x")},
+			0,
 		},
 		"Projection": {
 			map[string]string{"document.id.strategy": strategies + "FullKeyStrategy", "value.projection.type": "blocklist", "value.projection.list": "name,body"},
 			[]schema.Record{tab.Flat(1, one)},
-			[]string{`{"_id":{"id":` + id + `},"id":` + id + `,"n":{"$numberInt":"1"}}`}, 0,
+			[]string{`{"_id":{"id":` + id + `},"id":` + id + `,"n":{"$numberInt":"1"}}`},
+			0,
 		},
 		"UpdateOne": {
 			map[string]string{"document.id.strategy": strategies + "FullKeyStrategy", "writemodel.strategy": writes + "UpdateOneDefaultStrategy"},
 			[]schema.Record{tab.Flat(1, one), {Topic: "t", Key: tab.Flat(1, nil).Key, Value: schema.Data{Value: schema.Seq(schema.KindMap, []schema.Value{schema.Text("more"), schema.Bool(true)})}}},
 			// $set puts new fields into the order of their names.
-			[]string{`{"_id":{"id":` + id + `},"body":"x","id":` + id + `,"n":{"$numberInt":"1"},"name":"a","more":true}`}, 0,
+			[]string{`{"_id":{"id":` + id + `},"body":"x","id":` + id + `,"n":{"$numberInt":"1"},"name":"a","more":true}`},
+			0,
 		},
 		"InsertOne": {
 			map[string]string{"document.id.strategy": strategies + "FullKeyStrategy", "writemodel.strategy": writes + "InsertOneDefaultStrategy"},
 			[]schema.Record{tab.Flat(1, one), tab.Flat(1, two), tab.Flat(2, one)},
-			[]string{`{"_id":{"id":` + id + `},` + full("a", "1", "x"), `{"_id":{"id":{"$numberLong":"2"}},"id":{"$numberLong":"2"},"name":"a","n":{"$numberInt":"1"},"body":"x"}`}, 1,
+			[]string{`{"_id":{"id":` + id + `},` + full("a", "1", "x"), `{"_id":{"id":{"$numberLong":"2"}},"id":{"$numberLong":"2"},"name":"a","n":{"$numberInt":"1"},"body":"x"}`},
+			1,
 		},
 		"DeleteOne": {
 			map[string]string{"document.id.strategy": strategies + "FullKeyStrategy", "writemodel.strategy": writes + "DeleteOneDefaultStrategy"},
 			[]schema.Record{tab.Flat(1, one)},
-			[]string{}, 0,
+			[]string{},
+			0,
 		},
 		"Handler": {
 			map[string]string{"change.data.capture.handler": rdbms},
 			[]schema.Record{tab.Event(schema.OpCreate, 1, one), tab.Event(schema.OpUpdate, 1, two), tab.Event(schema.OpCreate, 2, one), tab.Event(schema.OpDelete, 2, nil), tab.Flat(2, nil)},
-			[]string{`{"_id":{"id":` + id + `},"name":"b","n":{"$numberInt":"2"},"body":"y"}`}, 0,
+			[]string{`{"_id":{"id":` + id + `},"name":"b","n":{"$numberInt":"2"},"body":"y"}`},
+			0,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
