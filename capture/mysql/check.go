@@ -178,7 +178,7 @@ func (*grants) roles(r result) []string {
 // replicas looks for another reader with the same number.
 func (k *checker) replicas(ctx context.Context) error {
 	id := fmt.Sprint(k.db.cfg.serverID)
-	own, _, err := k.conn.one(ctx, "SELECT @@GLOBAL.server_id")
+	own, err := k.conn.one(ctx, "SELECT @@GLOBAL.server_id")
 	if err != nil {
 		return err
 	}

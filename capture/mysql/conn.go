@@ -307,14 +307,14 @@ func (c *conn) exec(ctx context.Context, sql string) error {
 	return err
 }
 
-// one returns the first value of a statement's first row; "" and false if
-// there is none or it is NULL.
-func (c *conn) one(ctx context.Context, sql string) (string, bool, error) {
+// one returns the first value of a statement's first row, empty if there is
+// none or it is NULL.
+func (c *conn) one(ctx context.Context, sql string) (string, error) {
 	r, err := c.query(ctx, sql)
-	if err != nil || len(r.rows) == 0 || len(r.rows[0]) == 0 || r.rows[0][0].null {
-		return "", false, err
+	if err != nil || len(r.rows) == 0 || len(r.rows[0]) == 0 {
+		return "", err
 	}
-	return r.rows[0][0].text, true, nil
+	return r.rows[0][0].text, nil
 }
 
 // get returns a column of a row by its name, regardless of case.

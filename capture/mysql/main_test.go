@@ -69,7 +69,6 @@ type bundle struct {
 	raw     map[string]string
 	mariaDB bool
 	journal *journal
-	log     *bytes.Buffer
 	db      capture.Database
 }
 

@@ -173,7 +173,7 @@ func parseGTIDs(f flavor, text string) (mysql.GTIDSet, error) {
 		set, err = mysql.ParseMysqlGTIDSet(text)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("GTIDs %q: %v", text, err)
+		return nil, fmt.Errorf("GTIDs %q: %w", text, err)
 	}
 	return set, nil
 }

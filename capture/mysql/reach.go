@@ -72,7 +72,7 @@ func checkGTIDs(ctx context.Context, c *conn, at *position, cfg *config) error {
 	if err != nil {
 		return capture.Permanent(fmt.Errorf("the saved position: %w; reset the connector's offsets", err))
 	}
-	text, _, err := c.one(ctx, "SELECT @@GLOBAL.gtid_purged")
+	text, err := c.one(ctx, "SELECT @@GLOBAL.gtid_purged")
 	if err != nil {
 		return err
 	}
@@ -86,7 +86,7 @@ func checkGTIDs(ctx context.Context, c *conn, at *position, cfg *config) error {
 	// A transaction can be sent to readers a moment before it counts as
 	// executed.
 	for try := 0; ; try++ {
-		text, _, err := c.one(ctx, "SELECT @@GLOBAL.gtid_executed")
+		text, err := c.one(ctx, "SELECT @@GLOBAL.gtid_executed")
 		if err != nil {
 			return err
 		}

@@ -76,7 +76,7 @@ func (s *scanner) Begin(ctx context.Context, n int, from schema.Position) (_ *ca
 		return nil, err
 	}
 	captured := slices.DeleteFunc(slices.Clone(all), func(t listed) bool { return !cfg.filter.Table(t.database, "", t.name) })
-	catalogue, statements, err := s.fix(ctx, captured, n)
+	catalogue, statements, err := s.fix(ctx, captured)
 	if err != nil {
 		return nil, err
 	}
@@ -145,7 +145,7 @@ type definedBy struct{ database, name, sql string }
 
 // fix fixes the position, opens the views and reads the definitions of the
 // captured tables.
-func (s *scanner) fix(ctx context.Context, captured []listed, n int) (*ddl.Catalogue, []definedBy, error) {
+func (s *scanner) fix(ctx context.Context, captured []listed) (*ddl.Catalogue, []definedBy, error) {
 	if err := s.lock(ctx); err != nil {
 		return nil, nil, err
 	}
@@ -212,7 +212,7 @@ func (s *scanner) readPosition(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	text, _, err := s.main.one(ctx, "SELECT UNIX_TIMESTAMP()")
+	text, err := s.main.one(ctx, "SELECT UNIX_TIMESTAMP()")
 	if err != nil {
 		return err
 	}

@@ -71,8 +71,10 @@ func TestScanner_CopyAndStreamConverge(t *testing.T) {
 				server = servers.MySQL(t)
 			}
 			b := setup(t, server, c.settings...)
-			fill := []string{"CREATE TABLE big (id bigint PRIMARY KEY, v int, w varchar(20))", "CREATE TABLE small (id varchar(10) PRIMARY KEY, v int)",
-				"INSERT INTO small VALUES ('a', 1), ('b', 2)", "INSERT INTO big VALUES (1, 1, 'w')"}
+			fill := []string{
+				"CREATE TABLE big (id bigint PRIMARY KEY, v int, w varchar(20))", "CREATE TABLE small (id varchar(10) PRIMARY KEY, v int)",
+				"INSERT INTO small VALUES ('a', 1), ('b', 2)", "INSERT INTO big VALUES (1, 1, 'w')",
+			}
 			for n := 1; n < c.rows; n *= 2 {
 				fill = append(fill, fmt.Sprintf("INSERT INTO big SELECT id + %d, v, w FROM big", n))
 			}

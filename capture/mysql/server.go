@@ -109,7 +109,7 @@ func executed(ctx context.Context, c *conn, s *serverInfo) (string, error) {
 	if s.mariaDB {
 		sql = "SELECT @@GLOBAL.gtid_binlog_pos"
 	}
-	text, _, err := c.one(ctx, sql)
+	text, err := c.one(ctx, sql)
 	return strings.Join(strings.Fields(text), ""), err
 }
 

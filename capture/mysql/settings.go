@@ -289,18 +289,18 @@ func eventSettings(sourceInfo string) []settings.Def {
 
 func validServerID(value string) error {
 	if strings.TrimSpace(value) == "" {
-		return errors.New("A value is required") //nolint:revive,staticcheck // Debezium's sentence, which clients show
+		return errors.New("A value is required") //nolint:staticcheck // Debezium's sentence, which clients show
 	}
 	n, err := strconv.ParseUint(strings.TrimSpace(value), 10, 32)
 	if err != nil || n == 0 {
-		return errors.New("A positive, non-zero long value is expected") //nolint:revive,staticcheck // Debezium's sentence, which clients show
+		return errors.New("A positive, non-zero long value is expected") //nolint:staticcheck // Debezium's sentence, which clients show
 	}
 	return nil
 }
 
 func positive(value string) error {
 	if n, err := strconv.ParseInt(value, 10, 64); err != nil || n <= 0 {
-		return errors.New("A positive, non-zero integer value is expected") //nolint:revive,staticcheck // the form of Debezium's sentences
+		return errors.New("A positive, non-zero integer value is expected") //nolint:staticcheck // the form of Debezium's sentences
 	}
 	return nil
 }
