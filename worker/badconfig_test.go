@@ -116,6 +116,9 @@ func (c badConfiguration) validated(t *testing.T, w *testWorker) {
 	}
 	if c.warning {
 		c.explained(t, "the header of the validation", strings.Join(headers.Values("X-Penstock-Warning"), "\n"))
+		if v.ErrorCount != 0 {
+			t.Errorf("a warning counts as an error: %s", strings.Join(errs, "\n"))
+		}
 		return
 	}
 	c.explained(t, "validation", strings.Join(errs, "\n"))
@@ -146,7 +149,7 @@ func (c badConfiguration) started(t *testing.T, w *testWorker) {
 	for {
 		state, trace, waits := w.stateOf(t, c.name)
 		switch {
-		case c.warning && state == "RUNNING" && waits == "":
+		case c.warning && state == "RUNNING" && waits == "" && strings.Contains(w.log.String(), c.logged()):
 			return
 		case c.passes && state == "RUNNING" && waits != "":
 			c.explained(t, "/readyz", waits)
@@ -162,6 +165,11 @@ func (c badConfiguration) started(t *testing.T, w *testWorker) {
 			return
 		}
 	}
+}
+
+// logged is how the log writes the first part of the message.
+func (c badConfiguration) logged() string {
+	return strings.ReplaceAll(c.says[0], `"`, `\"`)
 }
 
 // stateOf returns the state of a connector's task, or of the connector if it
@@ -285,7 +293,7 @@ func badMySQL(t *testing.T) []badConfiguration {
 		{name: "my-password", config: with(base(db, "ma"), "database.password", "wrong-password"), says: []string{"Access denied", "database.password"}},
 		{name: "my-format", config: base(statement, "mb"), says: []string{"binlog_format", "STATEMENT", "ROW"}},
 		{name: "my-privilege", config: with(base(db, "mc"), "database.user", user, "database.password", "canary-4711"), says: []string{"REPLICATION", "GRANT"}},
-		{name: "my-table", config: with(base(db, "md"), "table.include.list", db.Database+".nothing"), says: []string{"nothing"}},
+		{name: "my-table", config: with(base(db, "md"), "table.include.list", db.Database+".nothing"), says: []string{"No table matches"}, warning: true},
 		{name: "my-host", config: with(base(db, "me"), "database.port", "1"), says: []string{"127.0.0.1:1"}, passes: true},
 		{name: "my-misspelt", config: with(base(db, "mf"), "database.user", "-", "database.usr", "x"), says: []string{"database.user", `"database.usr"`}},
 		{name: "my-unknown", config: with(base(db, "mg"), "snapshot.fetch.sise", "1"), says: []string{`did you mean "snapshot.fetch.size"`}, warning: true},

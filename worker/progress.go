@@ -60,10 +60,6 @@ func (p *progress) update(connector string, s snapshot.Progress) {
 }
 
 func (p *progress) logLine(connector string, s snapshot.Progress) {
-	message := "copying tables"
-	if s.Done {
-		message = "the tables are copied"
-	}
 	args := []any{
 		"connector", connector, "tables", s.TablesDone, "of", s.Tables, "rows", s.Rows,
 		"rows_per_second", int64(rate(s)), "elapsed", s.Elapsed.Round(time.Second).String(),
@@ -71,7 +67,11 @@ func (p *progress) logLine(connector string, s snapshot.Progress) {
 	if left, ok := timeLeft(s); ok && !s.Done {
 		args = append(args, "left", left.String())
 	}
-	p.log.Info(message, args...)
+	if s.Done {
+		p.log.Info("the tables are copied", args...)
+		return
+	}
+	p.log.Info("copying tables", args...)
 }
 
 // Write passes the log on to the terminal, above the bars.

@@ -356,7 +356,9 @@ func (w *Worker) serve(ctx context.Context, build Build) {
 		<-supervised
 		w.close(context.WithoutCancel(ctx))
 		for range left {
-			<-served
+			if err := <-served; !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
+				failed = errors.Join(failed, err)
+			}
 		}
 		w.err = failed
 		w.log.Info("stopped")

@@ -10,10 +10,10 @@ import (
 func (d *database) CheckOffset(partition, offset []byte) error {
 	var p map[string]any
 	if err := json.Unmarshal(partition, &p); err != nil || p == nil {
-		return errors.New("Partition objects cannot be null") //nolint:staticcheck // Kafka's words
+		return errors.New("Partition objects cannot be null")
 	}
 	if _, ok := p["filename"]; !ok {
-		return errors.New("Partition objects should contain the key 'filename'") //nolint:staticcheck // Kafka's words
+		return errors.New("Partition objects should contain the key 'filename'")
 	}
 	if offset == nil {
 		return nil

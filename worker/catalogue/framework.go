@@ -169,7 +169,7 @@ func prefixes() []string {
 
 func checkName(name string) error {
 	if name == "" {
-		return errors.New("String may not be empty") //nolint:staticcheck,revive // Kafka's words
+		return errors.New("String may not be empty") //nolint:staticcheck // Kafka's words
 	}
 	var control []string
 	for _, r := range name {
@@ -178,7 +178,7 @@ func checkName(name string) error {
 		}
 	}
 	if control != nil {
-		return fmt.Errorf("String may not contain control sequences but had the following ASCII chars: %s", strings.Join(control, ", ")) //nolint:staticcheck,revive // Kafka's words
+		return fmt.Errorf("String may not contain control sequences but had the following ASCII chars: %s", strings.Join(control, ", ")) //nolint:staticcheck // Kafka's words
 	}
 	if strings.ContainsAny(name, `/%\`) {
 		return errors.New(`no URL reaches a connector with /, % or \ in its name; use another name`)
@@ -188,7 +188,7 @@ func checkName(name string) error {
 
 func atLeastOne(text string) error {
 	if n, err := strconv.ParseInt(text, 10, 32); err == nil && n < 1 {
-		return errors.New("Value must be at least 1") //nolint:staticcheck,revive // Kafka's words
+		return errors.New("Value must be at least 1") //nolint:staticcheck // Kafka's words
 	}
 	return nil
 }
@@ -198,7 +198,7 @@ func noDuplicates(text string) error {
 	seen := map[string]bool{}
 	for _, e := range list {
 		if seen[e] {
-			return errors.New("Duplicate alias provided.") //nolint:staticcheck,revive // Kafka's words
+			return errors.New("Duplicate alias provided.") //nolint:staticcheck // Kafka's words
 		}
 		seen[e] = true
 	}

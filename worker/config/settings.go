@@ -204,8 +204,10 @@ func ignored() []settings.Def {
 		"inter.worker.key.size", "inter.worker.key.ttl.ms", "inter.worker.signature.algorithm", "inter.worker.verification.algorithms")
 	unsupported := func(why string, keys ...string) {
 		for _, k := range keys {
-			defs = append(defs, settings.Def{Key: k, Type: settings.String, Group: groupRest, Importance: settings.Low, Unsupported: why,
-				Doc: "Not available yet."})
+			defs = append(defs, settings.Def{
+				Key: k, Type: settings.String, Group: groupRest, Importance: settings.Low, Unsupported: why,
+				Doc: "Not available yet.",
+			})
 		}
 	}
 	unsupported(behindProxy, "admin.listeners", "access.control.allow.origin", "access.control.allow.methods", "response.http.headers.config", "rest.advertised.listener")
@@ -230,7 +232,7 @@ func oneOf(values ...string) func(string) error {
 				return nil
 			}
 		}
-		return fmt.Errorf("Value must be one of %s", strings.Join(values, ", ")) //nolint:staticcheck,revive // continues Kafka's sentence
+		return fmt.Errorf("Value must be one of %s", strings.Join(values, ", ")) //nolint:staticcheck // continues Kafka's sentence
 	}
 }
 

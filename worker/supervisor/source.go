@@ -118,7 +118,7 @@ func (t *task) shape() (capture.Shape, error) {
 	}
 	var err error
 	if shape.Keys, err = capture.ParseKeyColumns(v.String("message.key.columns")); err != nil {
-		return shape, fmt.Errorf("Invalid value %s for configuration message.key.columns: %w", v.String("message.key.columns"), err) //nolint:staticcheck,revive // Kafka's sentence
+		return shape, fmt.Errorf("Invalid value %s for configuration message.key.columns: %w", v.String("message.key.columns"), err) //nolint:staticcheck // Kafka's sentence
 	}
 	if v.Bool("extended.headers.enabled") {
 		shape.Headers = contextHeaders(v.String("topic.prefix"), t.id, debeziumName(p.Plugin.Name))

@@ -66,6 +66,18 @@ func (a *actor) launch(ctx context.Context, c state.Connector, id int) {
 func (t *task) loop(ctx context.Context) error {
 	s := t.actor.s
 	log := s.Logger.With("connector", t.actor.name, "task", t.id)
+	if t.id == 0 { // the others would find the same
+		looking, stop := context.WithCancel(ctx)
+		looked := make(chan struct{})
+		go func() {
+			defer close(looked)
+			t.look(looking)
+		}()
+		defer func() {
+			stop()
+			<-looked
+		}()
+	}
 	delay := s.Backoff
 	before := t.stats.progress()
 	for {
@@ -145,6 +157,24 @@ func (t *task) explain(ctx context.Context, err error) error {
 		return err
 	}
 	return e
+}
+
+// look logs what a check of the real system warns of, beside the task's start.
+// Errors are left to the task: if they are in its way, it says so.
+func (t *task) look(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	defer cancel()
+	err := capture.Guard(func() error {
+		for _, problem := range t.plan.Check(ctx) {
+			if problem.Warning {
+				t.actor.s.Logger.Warn("about the connector's configuration", "connector", t.actor.name, "setting", problem.Key, "problem", t.plan.Redact(problem.Message))
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.actor.s.Logger.Error("a check of the connector's configuration broke", "connector", t.actor.name, "error", err)
+	}
 }
 
 // refused reports whether a database has refused the login or does not know
