@@ -195,8 +195,11 @@ func (s *sink) send(ctx context.Context) (busy *statusError, err error) {
 
 func (s *sink) sendAll(ctx context.Context, ops []int32) ([]request, error) {
 	var requests []request
+	// Several requests at a time keep more than one of the cluster's cores
+	// busy, as long as each is large enough to be worth it.
+	most := min(s.config.batchDocuments, max(minRequest, (len(ops)+s.config.inFlight-1)/s.config.inFlight))
 	for len(ops) > 0 {
-		n := s.fit(ops)
+		n := s.fit(ops, most)
 		requests = append(requests, request{ops: ops[:n]})
 		ops = ops[n:]
 	}
@@ -222,11 +225,14 @@ func (s *sink) sendAll(ctx context.Context, ops []int32) ([]request, error) {
 	return requests, g.Wait()
 }
 
-func (s *sink) fit(ops []int32) int {
+// minRequest is how many documents a request should have, if there are as many.
+const minRequest = 500
+
+func (s *sink) fit(ops []int32, most int) int {
 	size := 0
 	for i, at := range ops {
 		size += s.ops[at].doc.to - s.ops[at].doc.from + 100
-		if i > 0 && (size > s.config.batchBytes || i == s.config.batchDocuments) {
+		if i > 0 && (size > s.config.batchBytes || i == most) {
 			return i
 		}
 	}

@@ -12,11 +12,13 @@ func Orders(n int) []schema.Record {
 	of := func(t schema.Type, name string) *schema.Schema {
 		return &schema.Schema{Type: t, Name: name, Optional: true}
 	}
+	money := of(schema.TypeBytes, schema.NameDecimal)
+	money.Parameters = []schema.Parameter{{Name: schema.ParamScale, Value: "2"}}
 	row := &schema.Schema{Type: schema.TypeStruct, Name: "orders.Value", Optional: true, Fields: []schema.Field{
 		{Name: "id", Schema: of(schema.TypeInt64, "")},
 		{Name: "customer_id", Schema: of(schema.TypeInt32, "")},
 		{Name: "status", Schema: of(schema.TypeString, schema.NameDebeziumEnum)},
-		{Name: "total", Schema: of(schema.TypeBytes, schema.NameDecimal)},
+		{Name: "total", Schema: money},
 		{Name: "placed_at", Schema: of(schema.TypeInt64, schema.NameDebeziumMicroTimestamp)},
 		{Name: "ship_on", Schema: of(schema.TypeInt32, schema.NameDebeziumDate)},
 		{Name: "gift", Schema: of(schema.TypeBoolean, "")},
