@@ -159,7 +159,7 @@ func transaction(t *testing.T, cl *kgo.Client, value string, topics ...string) {
 		t.Fatal(err)
 	}
 	for _, topic := range topics {
-		produce(t, cl, &kgo.Record{Topic: topic, Value: []byte(value)})
+		produce(t, cl, &kgo.Record{Topic: topic, Key: []byte(value), Value: []byte(value)})
 	}
 }
 

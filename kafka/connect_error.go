@@ -71,7 +71,7 @@ func (c Config) refusal(addr string, err error) error {
 		return &ConnectError{Setting: setting, Message: fmt.Sprintf(format, args...), Err: err}
 	}
 	protocol := c.protocol()
-	if errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) { // EOF also within kgo.ErrFirstReadEOF
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) { // EOF also within kgo.ErrFirstReadEOF
 		// A broker or a proxy that is being restarted does this too.
 		later := func(err error) error {
 			if e, ok := errors.AsType[*ConnectError](err); ok {

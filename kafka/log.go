@@ -46,7 +46,9 @@ const (
 
 // ReadToEnd calls each with every committed record between where the last
 // call stopped and the end of each partition as it is now; those of one
-// partition in order. Records may be kept. It goes on after changes of
+// partition in order. Records may be kept. Where a transaction is open it
+// waits for its outcome, at most as long as that transaction may last: what
+// others have committed behind it must not be missed. It goes on after changes of
 // leaders until ctx is done. If each returns an error, ReadToEnd returns it,
 // and the next call goes on after a part of the records that were passed.
 func (l *Log) ReadToEnd(ctx context.Context, each func(*kgo.Record) error) error {
@@ -83,11 +85,11 @@ func (l *Log) ReadToEnd(ctx context.Context, each func(*kgo.Record) error) error
 	}
 }
 
-// ends returns for each partition the offset after its last stable record.
+// ends returns for each partition the offset after its last record.
 func (l *Log) ends(ctx context.Context, adm *kadm.Client) (map[int32]int64, error) {
 	missing := time.Now().Add(logMissingFor)
 	for {
-		listed, err := adm.ListCommittedOffsets(ctx, l.topic)
+		listed, err := adm.ListEndOffsets(ctx, l.topic)
 		if err == nil {
 			err = listed.Error()
 		}

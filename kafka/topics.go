@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -112,6 +113,7 @@ func EnsureTopics(ctx context.Context, cl *kgo.Client, specs ...TopicSpec) (crea
 	// A topic that somebody else creates meanwhile is an existing one.
 	made, raced, more := createTopics(ctx, adm, missing)
 	errs = append(errs, more...)
+	awaitTopics(ctx, adm, made)
 	existing = append(existing, raced...)
 	errs = append(errs, verifyTopics(ctx, adm, existing, details)...)
 	return made, errors.Join(errs...)
@@ -152,6 +154,42 @@ func createTopics(ctx context.Context, adm *kadm.Client, specs []TopicSpec) (mad
 	}
 	slices.Sort(made)
 	return made, raced, errs
+}
+
+// awaitTopics waits for new topics to be known where clients ask for them,
+// which is a moment after they have been created. It gives up in the end:
+// clients ask again by themselves.
+func awaitTopics(ctx context.Context, adm *kadm.Client, names []string) {
+	if len(names) == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, awaitTopicsFor)
+	defer cancel()
+	for {
+		m, err := adm.Metadata(ctx, names...)
+		if err == nil && !slices.ContainsFunc(names, func(name string) bool { return !hasLeaders(m.Topics[name]) }) {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(awaitTopicsEvery):
+		}
+	}
+}
+
+const (
+	awaitTopicsFor   = 10 * time.Second
+	awaitTopicsEvery = 20 * time.Millisecond
+)
+
+func hasLeaders(t kadm.TopicDetail) bool {
+	for _, p := range t.Partitions {
+		if p.Err != nil || p.Leader < 0 {
+			return false
+		}
+	}
+	return t.Err == nil && len(t.Partitions) > 0
 }
 
 // byConfigs groups topics that can be created by one call.
