@@ -35,7 +35,7 @@ type task struct {
 // launch starts a task.
 func (a *actor) launch(ctx context.Context, c state.Connector, id int) {
 	run, cancel := context.WithCancel(context.WithoutCancel(ctx)) // the actor stops it in order
-	t := &task{actor: a, id: id, plan: a.plan, conn: c, cancel: cancel, done: make(chan struct{}), ran: true}
+	t := &task{actor: a, id: id, plan: a.s.ownPlan(c, a.plan), conn: c, cancel: cancel, done: make(chan struct{}), ran: true}
 	a.mu.Lock()
 	if a.stats[id] == nil {
 		a.stats[id] = newStats()
@@ -60,6 +60,15 @@ func (a *actor) launch(ctx context.Context, c state.Connector, id int) {
 			}
 		}
 	}()
+}
+
+// ownPlan returns a plan that shares no database, destination or converter
+// with another, for these are not made for several tasks.
+func (s *Supervisor) ownPlan(c state.Connector, otherwise *catalogue.Plan) *catalogue.Plan {
+	if e, err := s.Catalogue.Evaluate(s.Env, pointers(c.Config)); err == nil && e.Plan != nil {
+		return e.Plan
+	}
+	return otherwise // a reference cannot be read any more; what has been read will do
 }
 
 // loop runs the task until ctx ends (nil) or it fails for good.
@@ -164,8 +173,12 @@ func (t *task) explain(ctx context.Context, err error) error {
 func (t *task) look(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
+	plan := t.actor.s.ownPlan(t.conn, nil)
+	if plan == nil {
+		return
+	}
 	err := capture.Guard(func() error {
-		for _, problem := range t.plan.Check(ctx) {
+		for _, problem := range plan.Check(ctx) {
 			if problem.Warning {
 				t.actor.s.Logger.Warn("about the connector's configuration", "connector", t.actor.name, "setting", problem.Key, "problem", t.plan.Redact(problem.Message))
 			}
