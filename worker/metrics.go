@@ -47,6 +47,8 @@ var (
 	descTask      = desc("penstock_task_state", "State of a task: 1 for the one it is in.", append(perTask, "state")...)
 	descWaiting   = desc("penstock_task_waiting", "1 for a running task that makes no progress because something it needs is away.", perTask...)
 	descRestarts  = desc("penstock_task_restarts_total", "Runs of a task after an error that passed.", perTask...)
+	descLatency   = desc("penstock_sink_latency_seconds", "From the commit at the source until the destination had the record.", perTask...)
+	descWrites    = desc("penstock_sink_write_seconds", "How long writes to the destination took.", perTask...)
 	descBytes     = desc("penstock_task_wire_bytes_total", "Bytes written to Kafka by a source, or read from it by a sink.", perTask...)
 )
 
@@ -215,7 +217,7 @@ func truth(b bool) float64 {
 
 // Describe implements prometheus.Collector.
 func (m *metrics) Describe(out chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{descBuild, descConnector, descTask, descWaiting, descRestarts, descBytes} {
+	for _, d := range []*prometheus.Desc{descBuild, descConnector, descTask, descWaiting, descRestarts, descBytes, descLatency, descWrites} {
 		out <- d
 	}
 	for _, c := range append(append([]counter{}, sourceMetrics...), sinkMetrics...) {
@@ -255,6 +257,10 @@ func (m *metrics) Collect(out chan<- prometheus.Metric) {
 		counters := sourceMetrics
 		if t.Sink {
 			counters = sinkMetrics
+			for d, h := range map[*prometheus.Desc]*supervisor.Histogram{descLatency: &t.Stats.Latency, descWrites: &t.Stats.Writes} {
+				n, sum, buckets := h.Read()
+				out <- prometheus.MustNewConstHistogram(d, n, sum, buckets, t.Connector, id)
+			}
 		}
 		for _, c := range counters {
 			if v, ok := c.value(t.Stats); ok {

@@ -108,6 +108,11 @@ func TestWorker_ResumesEverythingAfterARestart(t *testing.T) {
 	w.request(t, http.MethodPost, "/connectors", map[string]any{"name": "deleted", "config": source, "initial_state": "PAUSED"}, 201)
 	w.request(t, http.MethodDelete, "/connectors/deleted", nil, 204)
 	eventually(t, w, "the first lines are copied", contains(t, out, "one\ntwo\n"))
+	for path, want := range map[string]string{"/healthz": "alive", "/health": "healthy", "/readyz": "healthy"} {
+		if got := string(w.request(t, http.MethodGet, path, nil, 200)); !strings.Contains(got, want) {
+			t.Errorf("%s answers %s", path, got)
+		}
+	}
 	w.stop()
 
 	appendTo(t, in, "three\n")

@@ -63,7 +63,6 @@ type ConfigLog struct {
 	targets    map[string]Target
 	tasks      map[string]map[int]map[string]string
 	committed  map[string]int
-	levels     map[string]string
 }
 
 const (
@@ -83,7 +82,6 @@ func OpenConfigLog(ctx context.Context, client *kgo.Client, topic string, logger
 		changed:    func(Change) {}, // what was asked for before this worker started is no longer news
 		connectors: map[string]*Connector{}, targets: map[string]Target{},
 		tasks: map[string]map[int]map[string]string{}, committed: map[string]int{},
-		levels: map[string]string{},
 	}
 	var err error
 	if l.log, err = openLog(ctx, client, topic, l.apply); err != nil {
@@ -135,13 +133,6 @@ func (l *ConfigLog) Connectors() []Connector {
 		out = append(out, c)
 	}
 	return out
-}
-
-// Levels returns the levels that were set for all workers, by logger.
-func (l *ConfigLog) Levels() map[string]string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return maps.Clone(l.levels)
 }
 
 type propertiesJSON struct {
@@ -270,7 +261,6 @@ func (l *ConfigLog) take(key string, value []byte) (Change, error) {
 		if err := json.Unmarshal(value, &v); err != nil {
 			return Change{}, err
 		}
-		l.levels[name] = v.Level
 		return Change{Logger: name, Level: v.Level}, nil
 	}
 	return Change{}, nil // a session key, a task count: of other workers, for other workers

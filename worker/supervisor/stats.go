@@ -30,13 +30,17 @@ type Stats struct {
 	// Snapshot is how far the copy of the tables is; nil if there was none.
 	Snapshot atomic.Pointer[snapshot.Progress]
 
-	// Sink is for sinks.
-	Sink sinks.Stats
+	// Sink is for sinks, and so are Latency, from the commit at the source to
+	// the destination, of each record, and Writes, how long each write took.
+	Sink            sinks.Stats
+	Latency, Writes Histogram
 }
 
 func newStats() *Stats {
 	s := &Stats{}
 	s.BehindMillis.Store(-1)
+	s.Sink.Latency = s.Latency.Observe
+	s.Sink.Wrote = func(_ int, took time.Duration) { s.Writes.Observe(took) }
 	return s
 }
 
