@@ -664,42 +664,37 @@ func (s *source) startRows(e *event, op schema.Op) error {
 	return nil
 }
 
-// readRows hands out rows of the event in progress until the batch is full.
+// copyAtOnce is how much of a rows event is copied into a batch before its rows
+// are looked at: more than most events have, and little enough to be wasted
+// when the batch is full before the end of it.
+const copyAtOnce = 256 << 10
+
+// readRows hands out rows of the event in progress until the batch is full,
+// but at least one.
 func (s *source) readRows(b *schema.Batch) error {
 	ev, r := s.rows, &s.reader
-	r.p, r.bad = b.Copy(ev.rest), false
-	for r.more() && !b.Full() {
-		left := len(r.p)
-		row, err := ev.plan.image(r, ev.before)
-		if err != nil {
-			return s.rowError(err)
-		}
-		var after schema.Row
-		if ev.op == schema.OpUpdate {
-			if after, err = ev.plan.image(r, ev.after); err != nil {
-				return s.rowError(err)
+	some := false
+	for part := copyAtOnce; len(ev.rest) > 0 && !(some && b.Full()); {
+		n := min(part, len(ev.rest))
+		r.p, r.bad = b.Copy(ev.rest[:n]), false
+		used := 0
+		for r.more() && !(some && b.Full()) {
+			if err := s.readRow(b); err != nil {
+				if n < len(ev.rest) && errors.Is(err, errShort) {
+					break // the row goes on behind the part
+				}
+				return capture.Permanent(s.at(err))
 			}
+			if n-len(r.p) == used { // images without any column, of which there is no end
+				return capture.Permanent(s.at(fmt.Errorf("rows of %s: %w", ev.plan.table.Path(), errShort)))
+			}
+			used, some = n-len(r.p), true
 		}
-		if len(r.p) == left { // images without any column, of which there is no end
-			return s.rowError(fmt.Errorf("rows of %s: %w", ev.plan.table.Path(), errShort))
+		if used == 0 {
+			part *= 4
 		}
-		ev.row++
-		if ev.row <= ev.skip {
-			continue
-		}
-		out := b.Append()
-		out.Op, out.Table, out.TimeMicros = ev.op, ev.plan.table, s.micros()
-		switch ev.op {
-		case schema.OpCreate:
-			out.After = row
-		case schema.OpDelete:
-			out.Before = row
-		default:
-			out.Before, out.After = row, after
-		}
-		out.Source = s.sourceRow(b, ev.plan.source, ev.row-1)
+		ev.rest = ev.rest[used:]
 	}
-	ev.rest = ev.rest[len(ev.rest)-len(r.p):]
 	if len(ev.rest) == 0 {
 		s.rows = nil
 		s.tx.events++
@@ -707,7 +702,36 @@ func (s *source) readRows(b *schema.Batch) error {
 	return nil
 }
 
-func (s *source) rowError(err error) error { return capture.Permanent(s.at(err)) }
+// readRow hands out one row, unless it was handed out before.
+func (s *source) readRow(b *schema.Batch) error {
+	ev, r := s.rows, &s.reader
+	row, err := ev.plan.image(r, ev.before)
+	if err != nil {
+		return err
+	}
+	var after schema.Row
+	if ev.op == schema.OpUpdate {
+		if after, err = ev.plan.image(r, ev.after); err != nil {
+			return err
+		}
+	}
+	ev.row++
+	if ev.row <= ev.skip {
+		return nil
+	}
+	out := b.Append()
+	out.Op, out.Table, out.TimeMicros = ev.op, ev.plan.table, s.micros()
+	switch ev.op {
+	case schema.OpCreate:
+		out.After = row
+	case schema.OpDelete:
+		out.Before = row
+	default:
+		out.Before, out.After = row, after
+	}
+	out.Source = s.sourceRow(b, ev.plan.source, ev.row-1)
+	return nil
+}
 
 // micros is when the transaction in progress was committed.
 func (s *source) micros() int64 {

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/penstock/penstock/capture"
 	"github.com/penstock/penstock/integration/servers"
 	"github.com/penstock/penstock/schema"
 )
@@ -69,17 +70,25 @@ func TestSource_HandsOutChanges(t *testing.T) {
 
 func TestSource_ResumesAtEveryEnd(t *testing.T) {
 	t.Parallel()
-	for _, mode := range []struct {
-		name string
-		opts []servers.Option
-	}{
-		{"GTID", nil},
-		{"file and position", []servers.Option{servers.Config("gtid_mode=OFF", "enforce_gtid_consistency=OFF")}},
-		{"compressed", []servers.Option{servers.Config("binlog_transaction_compression=ON")}},
+	for name, server := range map[string]func(t *testing.T) *servers.MySQLServer{
+		"GTID": func(t *testing.T) *servers.MySQLServer { return servers.MySQL(t) },
+		"file and position": func(t *testing.T) *servers.MySQLServer {
+			return servers.MySQL(t, servers.Config("gtid_mode=OFF", "enforce_gtid_consistency=OFF"))
+		},
+		"compressed": func(t *testing.T) *servers.MySQLServer {
+			return servers.MySQL(t, servers.Config("binlog_transaction_compression=ON"))
+		},
+		"without checksums": func(t *testing.T) *servers.MySQLServer {
+			return servers.MySQL(t, servers.Config("binlog_checksum=NONE", "gtid_mode=OFF", "enforce_gtid_consistency=OFF", "binlog_row_metadata=MINIMAL"))
+		},
+		"MariaDB": func(t *testing.T) *servers.MySQLServer { return servers.MariaDB(t) },
+		"MariaDB, compressed": func(t *testing.T) *servers.MySQLServer {
+			return servers.MariaDB(t, servers.Config("log-bin-compress=ON", "log-bin-compress-min-len=10"))
+		},
 	} {
-		t.Run(mode.name, func(t *testing.T) {
+		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			b := setup(t, servers.MySQL(t, mode.opts...))
+			b := setup(t, server(t))
 			b.exec("CREATE TABLE t (id int PRIMARY KEY, v varchar(200))")
 			start := b.now()
 			// One transaction with many events, and small ones around it.
@@ -134,4 +143,98 @@ func TestSource_MovesOnWhenOnlyOthersChange(t *testing.T) {
 	}
 	b.exec("INSERT INTO mine VALUES (1)")
 	equal(t, r.until(1), "mine c id=1")
+}
+
+func TestSource_ServerRestart(t *testing.T) {
+	t.Parallel()
+	b := setup(t, servers.StartMySQL(t))
+	b.exec("CREATE DATABASE kept", "CREATE TABLE kept.t (id int PRIMARY KEY)")
+	b.raw["database.include.list"] = "kept"
+	b.db = b.open()
+	r := b.stream(nil)
+	b.exec("INSERT INTO kept.t VALUES (1)")
+	equal(t, r.until(1), "t c id=1")
+	if err := b.server.Kill(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.untilError(); capture.IsPermanent(err) {
+		t.Errorf("a lost connection is permanent: %v", err)
+	}
+	if _, err := b.db.Open(t.Context(), r.end); err == nil || capture.IsPermanent(err) {
+		t.Errorf("a server that is down: %v", err)
+	}
+	if err := b.server.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	b.exec("INSERT INTO kept.t VALUES (2)")
+	equal(t, b.stream(r.end).until(1), "t c id=2")
+}
+
+func TestSource_EndsTheConnectionOfAnEarlierStart(t *testing.T) {
+	t.Parallel()
+	b := setup(t, servers.MySQL(t))
+	b.exec("CREATE TABLE t (id int PRIMARY KEY)")
+	first := b.stream(nil)
+	second := b.stream(first.end)
+	if err := first.untilError(); capture.IsPermanent(err) {
+		t.Errorf("error %v", err)
+	}
+	b.exec("INSERT INTO t VALUES (1)")
+	equal(t, second.until(1), "t c id=1")
+}
+
+func TestSource_TLS(t *testing.T) {
+	t.Parallel()
+	server := servers.MySQL(t)
+	b := setup(t, server)
+	user := "tls" + fmt.Sprint(serverIDs.Add(1))
+	b.exec("CREATE TABLE t (id int PRIMARY KEY)", "CREATE USER "+user+" IDENTIFIED BY 'tls' REQUIRE SSL", "GRANT ALL ON *.* TO "+user)
+	b.raw["database.user"], b.raw["database.password"] = user, "tls"
+	for _, mode := range []string{"preferred", "required"} {
+		b.raw["database.ssl.mode"] = mode
+		b.db = b.open()
+		r := b.stream(nil)
+		b.exec("INSERT INTO t VALUES (1)", "DELETE FROM t")
+		equal(t, r.until(2), "t c id=1", "t d id=1")
+		r.close()
+	}
+	for mode, word := range map[string]string{"disabled": "Access denied", "verify_ca": "certificate", "verify_identity": "certificate"} {
+		b.raw["database.ssl.mode"] = mode
+		b.db = b.open()
+		if _, err := b.db.Now(t.Context()); err == nil || !strings.Contains(err.Error(), word) {
+			t.Errorf("%s: %v", mode, err)
+		}
+	}
+	b.exec("DROP USER " + user)
+}
+
+func TestSource_XA(t *testing.T) {
+	t.Parallel()
+	b := setup(t, servers.MySQL(t))
+	b.exec("CREATE TABLE t (id int PRIMARY KEY)")
+	r := b.stream(nil)
+	b.exec("XA START 'x'", "INSERT INTO t VALUES (1)", "XA END 'x'", "XA PREPARE 'x'", "XA COMMIT 'x'",
+		"XA START 'y'", "INSERT INTO t VALUES (2)", "XA END 'y'", "XA COMMIT 'y' ONE PHASE", "INSERT INTO t VALUES (3)")
+	equal(t, r.until(3), "t c id=1", "t c id=2", "t c id=3")
+	equal(t, b.stream(r.end).until(0))
+}
+
+func TestSource_LargeValues(t *testing.T) {
+	t.Parallel()
+	b := setup(t, servers.MySQL(t))
+	b.exec("CREATE TABLE t (id int PRIMARY KEY, v longblob, w longtext)")
+	r := b.stream(nil)
+	sizes := map[string]int{}
+	r.each = func(ev *schema.Event) {
+		sizes[fmt.Sprintf("%c %#v", ev.Op, ev.After[0])] = len(ev.After[1].Bytes()) + len(ev.After[2].Bytes())
+	}
+	// More than a packet of the protocol, and exactly one.
+	b.exec("INSERT INTO t VALUES (1, repeat('x', 20000000), repeat('y', 15000000))", "INSERT INTO t VALUES (2, repeat('x', 16777000), 'y')", "INSERT INTO t VALUES (3, 'x', 'y')")
+	r.until(3)
+	b.scan(1, r.each)
+	for key, want := range map[string]int{"c 1": 35000000, "c 2": 16777001, "c 3": 2, "r 1": 35000000, "r 2": 16777001, "r 3": 2} {
+		if sizes[key] != want {
+			t.Errorf("%s has %d bytes, want %d", key, sizes[key], want)
+		}
+	}
 }
