@@ -144,11 +144,14 @@ func ParseErrors(v settings.Values) Errors {
 // The fetch sizes bound memory: a client holds up to one fetch for each broker
 // beside the batches that are being decoded and written. max.poll.records is
 // the size of a batch: destinations take some thousand records at once much
-// better than Kafka's 500.
+// better than Kafka's 500. A topic that its source makes after the sink was
+// started is found within seconds, not within Kafka's five minutes.
 func ConsumerDefaults() map[string]string {
 	return map[string]string{
 		"auto.offset.reset": "earliest",
 		"fetch.max.bytes":   "8388608",
 		"max.poll.records":  "2000",
+
+		"metadata.max.age.ms": "2000",
 	}
 }
