@@ -154,15 +154,21 @@ func (p *pipeline) converge(ctx context.Context, t *testing.T) {
 	tick := time.NewTicker(500 * time.Millisecond)
 	defer tick.Stop()
 	began := time.Now()
+	last := "never compared"
 	for {
 		diff, err := p.differences(ctx)
+		if err == nil {
+			last = diff
+		} else if ctx.Err() == nil {
+			last = err.Error()
+		}
 		if err == nil && diff == "" {
 			t.Logf("equal %v after the load; commits: MySQL %d, Postgres %d", time.Since(began).Round(time.Millisecond), p.loads[0].commits.Load(), p.loads[1].commits.Load())
 			return
 		}
 		select {
 		case <-ctx.Done():
-			t.Fatalf("the destinations do not equal their sources: %v\n%s", err, diff)
+			t.Fatalf("the destinations do not equal their sources:\n%s", last)
 		case <-p.Done():
 			t.Fatalf("the daemon ended by itself:\n%s", p.Tail())
 		case <-tick.C:
