@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"net"
 	"net/http"
 	"path/filepath"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"time"
 
@@ -17,6 +19,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/penstock/penstock/capture"
+	"github.com/penstock/penstock/converters"
 	"github.com/penstock/penstock/kafka"
 	"github.com/penstock/penstock/offsets"
 	"github.com/penstock/penstock/settings"
@@ -70,7 +73,45 @@ func LoadConfig(o Options) (*config.Worker, settings.Problems) {
 	if c == nil {
 		c = Catalogue()
 	}
-	return config.Load(config.Source{Environ: o.Environ, File: o.ConfigFile, Client: kafka.Settings(), Connector: c.Definitions})
+	w, problems := config.Load(config.Source{Environ: o.Environ, File: o.ConfigFile, Client: kafka.Settings(), Connector: c.Definitions})
+	return w, append(problems, usable(w)...)
+}
+
+// usable makes what the settings describe, to find out what is wrong with
+// them before anything is started.
+func usable(w *config.Worker) settings.Problems {
+	var problems settings.Problems
+	for _, kind := range []string{supervisor.Producer, supervisor.Consumer, supervisor.Admin} {
+		raw := w.Client(kind, kafka.Settings())
+		if _, set := raw["bootstrap.servers"]; !set {
+			raw["bootstrap.servers"] = "127.0.0.1:9092" // the embedded broker, wherever it will be
+		}
+		_, found := kafka.Parse(raw)
+		for _, p := range found {
+			if _, own := w.Given[kind+"."+p.Key]; own {
+				p.Message = "In " + kind + ".: " + p.Message
+			}
+			if !slices.ContainsFunc(problems, func(o settings.Problem) bool { return o.Message == p.Message }) {
+				problems = append(problems, p)
+			}
+		}
+	}
+	for _, key := range []string{"key.converter", "value.converter", "header.converter"} {
+		raw := settings.WithPrefix(w.Resolved, key+".")
+		var found settings.Problems
+		if key == "header.converter" {
+			_, found = converters.NewHeader(w.String(key), raw)
+		} else {
+			_, found = converters.New(w.String(key), raw, key == "key.converter")
+		}
+		for _, p := range found {
+			if p.Key != key {
+				p.Key, p.Message = key+"."+p.Key, "In "+key+".: "+p.Message
+			}
+			problems = append(problems, p)
+		}
+	}
+	return problems
 }
 
 // Start starts a worker and returns when it answers requests; the connectors
@@ -267,7 +308,8 @@ func (w *Worker) startBroker(ctx context.Context) error {
 	}
 	w.broker, err = kafka.StartBroker(ctx, kafka.BrokerConfig{
 		DataDir: dir, Listen: listen, AllowRemote: remote, AdvertisedHost: c.String("penstock.broker.advertised.host"),
-		Logger: w.logs.logger(logBroker),
+		Logger:    w.logs.logger(logBroker),
+		Retention: retention(c.Int("penstock.broker.retention.ms")), RetentionBytes: c.Int("penstock.broker.retention.bytes"),
 	})
 	if err != nil {
 		return fmt.Errorf("start the embedded broker (penstock.data.dir=%s, penstock.broker.listen=%s): %w", dir, listen, err)
@@ -275,6 +317,15 @@ func (w *Worker) startBroker(ctx context.Context) error {
 	w.Bootstrap = w.broker.Addr()
 	w.log.Info("bootstrap.servers is not set: the embedded broker serves Kafka clients", "address", w.Bootstrap, "data", dir)
 	return nil
+}
+
+// retention turns milliseconds into what the broker takes, for which 0 means
+// its own default.
+func retention(ms int64) time.Duration {
+	if ms > math.MaxInt64/int64(time.Millisecond) {
+		return -1
+	}
+	return max(time.Duration(ms)*time.Millisecond, time.Duration(ms)) // negative stays so
 }
 
 // internalTopics creates what is missing of the worker's own topics.

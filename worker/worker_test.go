@@ -435,6 +435,9 @@ func TestStart_ExplainsWhatIsWrong(t *testing.T) {
 		"listener taken": {[]string{"PENSTOCK_LISTENERS=" + first.URL}, "is another worker running?"},
 		"broker taken":   {[]string{"PENSTOCK_LISTENERS=http://127.0.0.1:0", "PENSTOCK_DATA_DIR=" + dir, "PENSTOCK_BROKER_LISTEN=" + first.Bootstrap}, "penstock.broker.listen"},
 		"no Kafka":       {[]string{"PENSTOCK_LISTENERS=http://127.0.0.1:0", "PENSTOCK_BOOTSTRAP_SERVERS=127.0.0.1:1"}, "bootstrap.servers"},
+		"bad converter":  {[]string{"PENSTOCK_VALUE_CONVERTER=nonsense"}, "Class nonsense could not be found"},
+		"bad client":     {[]string{"PENSTOCK_PRODUCER_ACKS=7"}, "acks"},
+		"bad retention":  {[]string{"PENSTOCK_BROKER_RETENTION_MS=x"}, "Not a number"},
 		"bad setting":    {[]string{"PENSTOCK_LISTENERS=nonsense", "PENSTOCK_STATUS_STORAGE_PARTITIONS=many"}, "Not a number"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -450,5 +453,26 @@ func TestStart_ExplainsWhatIsWrong(t *testing.T) {
 				t.Errorf("the error is %v", err)
 			}
 		})
+	}
+}
+
+func TestREST_BoundsBodies(t *testing.T) {
+	t.Parallel()
+	w := startWorker(t)
+	huge := []byte(`{"name":"` + strings.Repeat("x", 9<<20) + `"}`)
+	status, _, body := w.do(t, http.MethodPost, "/connectors", map[string]string{"Content-Type": "application/json"}, huge)
+	if status != http.StatusRequestEntityTooLarge {
+		t.Errorf("9 MiB are answered with %d: %.200s", status, body)
+	}
+}
+
+func TestListeners_WarnOfOpenOnes(t *testing.T) {
+	t.Parallel()
+	w := startWorker(t, "PENSTOCK_LISTENERS=http://0.0.0.0:0", "PENSTOCK_REST_ADVERTISED_HOST_NAME=localhost")
+	if !strings.Contains(w.log.String(), "no authentication") {
+		t.Errorf("an open listener is not warned of:\n%s", w.tail())
+	}
+	if !strings.HasPrefix(w.URL, "http://localhost:") {
+		t.Errorf("the URL is %s", w.URL)
 	}
 }

@@ -244,6 +244,18 @@ func (e *Evaluation) sourceOnly(plan *Plan) {
 	if e.framework.String("transaction.boundary") == "connector" {
 		e.report("transaction.boundary", "The connector does not support connector-defined transaction boundaries with the given configuration. Please reconfigure it to use a different transaction boundary definition.")
 	}
+	if e.framework.String("errors.tolerance") == "all" {
+		e.Warnings = append(e.Warnings, settings.Problem{
+			Key: "errors.tolerance", Warning: true,
+			Message: "errors.tolerance=all has no effect on a source yet: a record that cannot be converted stops it",
+		})
+	}
+	if boundary := e.framework.String("transaction.boundary"); boundary == "interval" {
+		e.Warnings = append(e.Warnings, settings.Problem{
+			Key: "transaction.boundary", Warning: true,
+			Message: "transaction.boundary has no effect without exactly-once, which is not there yet",
+		})
+	}
 	creation, problems := kafka.ParseCreation(e.resolved)
 	plan.Creation = creation
 	e.addAll(problems)

@@ -120,7 +120,7 @@ var workerSettings = settings.NewSet(
 		},
 		{
 			Key: "offset.flush.timeout.ms", Type: settings.Long, Default: "5000", Group: groupTasks, Importance: settings.Low,
-			Doc: "Milliseconds that the last commit of a stopping task may take.",
+			Ignored: "a stopping task has task.shutdown.graceful.timeout.ms for everything",
 		},
 		{
 			Key: "task.shutdown.graceful.timeout.ms", Type: settings.Long, Default: "5000", Group: groupTasks, Importance: settings.Low,
@@ -165,6 +165,14 @@ var workerSettings = settings.NewSet(
 		{
 			Key: "penstock.broker.advertised.host", Aliases: []string{"broker.advertised.host"}, Type: settings.String, Group: groupPenstock, Importance: settings.Medium,
 			Doc: "Host that the embedded broker tells its clients to connect to. Not set: the listener's.",
+		},
+		{
+			Key: "penstock.broker.retention.ms", Aliases: []string{"broker.retention.ms"}, Type: settings.Long, Default: "604800000", Group: groupPenstock, Importance: settings.Medium,
+			Doc: "Milliseconds for which the embedded broker keeps the records of topics without a retention.ms of their own; -1 is for ever.",
+		},
+		{
+			Key: "penstock.broker.retention.bytes", Aliases: []string{"broker.retention.bytes"}, Type: settings.Long, Default: "-1", Group: groupPenstock, Importance: settings.Medium,
+			Doc: "Bytes that the embedded broker keeps of each partition of such topics; -1 is all.",
 		},
 		{
 			Key: "penstock.connectors.dir", Aliases: []string{"connectors.dir"}, Type: settings.String, Group: groupPenstock, Importance: settings.High,

@@ -1,7 +1,6 @@
 package rest
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -306,5 +305,3 @@ func (a *API) getStatus(w http.ResponseWriter, r *http.Request) error {
 func internal(http.ResponseWriter, *http.Request) error {
 	return badRequest("Internal request missing required signature")
 }
-
-var _ json.Unmarshaler = (*scalar)(nil)

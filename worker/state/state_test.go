@@ -344,3 +344,40 @@ func TestStatusLog_KeepsEverythingOverARestart(t *testing.T) {
 		}
 	}
 }
+
+// FuzzTake reads records that anybody may have written.
+func FuzzTake(f *testing.F) {
+	for _, seed := range [][2]string{
+		{"connector-a", `{"properties":{"a":"b"}}`},
+		{"task-a-0", `{"properties":{}}`},
+		{"task-a-x", "{}"},
+		{"commit-a", `{"tasks":-1}`},
+		{"target-state-a", `{"state":"PAUSED","state.v2":"STOPPED"}`},
+		{"restart-connector-a", `{}`},
+		{"logger-cluster-a", `{"level":null}`},
+		{"session-key", `{}`},
+		{"status-connector-a", `{"state":1}`},
+		{"status-task-a-0", `null`},
+		{"status-task--", `[]`},
+		{"status-topic-t:connector-a", ""},
+		{"connector-", ""},
+	} {
+		f.Add(seed[0], []byte(seed[1]), seed[1] == "")
+	}
+	f.Fuzz(func(_ *testing.T, key string, value []byte, null bool) {
+		if null {
+			value = nil
+		}
+		c := &ConfigLog{connectors: map[string]*Connector{}, targets: map[string]Target{}, tasks: map[string]map[int]map[string]string{}, committed: map[string]int{}}
+		s := &StatusLog{connectors: map[string]Status{}, tasks: map[string]map[int]Status{}, topics: map[string]map[string]bool{}}
+		// What they say about it is of no interest; that they survive it is.
+		_, _ = c.take(key, value)
+		_ = s.take(key, value)
+		for _, n := range s.Names() {
+			s.Tasks(n)
+		}
+		for _, k := range c.Connectors() {
+			c.Connector(k.Name)
+		}
+	})
+}
