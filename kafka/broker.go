@@ -18,6 +18,8 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
+	"github.com/twmb/franz-go/pkg/kversion"
 )
 
 // DefaultBrokerListen is where the embedded broker listens unless told.
@@ -194,6 +196,7 @@ func (b *Broker) start(ctx context.Context, advertised string) (err error) {
 		kfake.SyncWrites(),
 		kfake.AllowAutoTopicCreation(),
 		kfake.DefaultNumPartitions(1),
+		kfake.MaxVersions(fakeVersions()),
 		kfake.WithLogger(brokerLogger{b.log, &b.faults}),
 		kfake.ListenFn(func(string, string) (net.Listener, error) {
 			return &listener{Listener: ln, advertised: address(b.addr), ready: ready}, nil
@@ -226,6 +229,17 @@ func (b *Broker) start(ctx context.Context, advertised string) (err error) {
 		b.maintain(running)
 	}()
 	return nil
+}
+
+// fakeVersions are the requests that the broker offers: all of the fake's but
+// those with which Java's clients come to grief. They have older ways to ask
+// the same.
+func fakeVersions() *kversion.Versions {
+	v := kversion.Stable()
+	v.SetMaxKeyVersion(int16(kmsg.DescribeTopicPartitions), -1) // a list is null where they expect an empty one
+	v.SetMaxKeyVersion(int16(kmsg.CreateTopics), 4)             // likewise, from version 5 on
+	v.SetMaxKeyVersion(int16(kmsg.ListGroups), 4)               // does not know their spelling of a group's type
+	return v
 }
 
 // addresses sets how the broker is reached from here and from elsewhere.

@@ -15,6 +15,7 @@ import (
 
 	"github.com/penstock/penstock/kafka"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // start runs a broker on dir until the test ends, or until the returned stop
@@ -289,6 +290,32 @@ func TestBroker_OutlivesNonsense(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.Close()
+}
+
+// TestBroker_OffersWhatJavaCanRead is about answers of the fake on which
+// Java's admin client fails (kafka-topics.sh, kafka-consumer-groups.sh --list).
+// When they work again in a later version, the limits may go.
+func TestBroker_OffersWhatJavaCanRead(t *testing.T) {
+	t.Parallel()
+	adm, err := kafka.NewAdmin(t.Context(), config(t, embedded(t)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer adm.Close()
+	versions, err := adm.ApiVersions(t.Context())
+	if err != nil || len(versions) != 1 {
+		t.Fatal(versions, err)
+	}
+	offered := versions[0]
+	for key, want := range map[kmsg.Key]int16{kmsg.DescribeTopicPartitions: -1, kmsg.CreateTopics: 4, kmsg.ListGroups: 4, kmsg.EndTxn: 5} {
+		got := int16(-1)
+		if v, ok := offered.KeyMaxVersion(int16(key)); ok {
+			got = v
+		}
+		if got != want {
+			t.Errorf("%v up to version %d, want %d", key.Name(), got, want)
+		}
+	}
 }
 
 func TestBroker_ClosesTwiceAndInTime(t *testing.T) {
