@@ -342,17 +342,42 @@ func (w *Worker) internalTopics(ctx context.Context) error {
 		}
 		return n
 	}
-	_, err = kafka.EnsureTopics(
-		ctx, w.admin,
+	specs := []kafka.TopicSpec{
 		kafka.ConfigTopic(c.String("config.storage.topic"), replication("config.storage.replication.factor")),
 		kafka.OffsetTopic(c.String("offset.storage.topic"), int32(c.Int("offset.storage.partitions")), replication("offset.storage.replication.factor")),
 		kafka.StatusTopic(c.String("status.storage.topic"), int32(c.Int("status.storage.partitions")), replication("status.storage.replication.factor")),
-	)
-	if err != nil {
-		return fmt.Errorf("internal topics: %w", err)
 	}
-	return nil
+	// A topic that has just been created, by a worker that was killed at it
+	// for instance, is not known to every broker at once.
+	retry := time.NewTicker(topicsRetry)
+	defer retry.Stop()
+	deadline := time.NewTimer(topicsWithin)
+	defer deadline.Stop()
+	for {
+		_, err := kafka.EnsureTopics(ctx, w.admin, specs...)
+		var topic *kafka.TopicError
+		switch {
+		case err == nil:
+			return nil
+		case !errors.As(err, &topic) || !topic.Retriable():
+			return fmt.Errorf("internal topics: %w", err)
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-deadline.C:
+			return fmt.Errorf("internal topics: %w", err)
+		case <-retry.C:
+		}
+	}
 }
+
+// How often, and how long, a passing error of the internal topics is met by
+// another try.
+const (
+	topicsRetry  = 200 * time.Millisecond
+	topicsWithin = 30 * time.Second
+)
 
 // The times that an HTTP client may take.
 const (
