@@ -11,10 +11,12 @@ import (
 )
 
 // The read-ahead of a connection: so much memory it takes, and so far the
-// server can be ahead of us.
+// server can be ahead of us. Over TLS a read brings 16 KiB at most, so it is
+// the number of buffers that lets a batch fill up while the last one is on its
+// way.
 const (
-	chunkBytes = 128 << 10
-	chunkCount = 4
+	chunkBytes = 32 << 10
+	chunkCount = 48
 )
 
 // maxPayload is the most that one protocol packet carries; a longer payload is
@@ -63,7 +65,7 @@ func newPackets(conn net.Conn) *packets {
 		full: make(chan chunk, chunkCount+1), free: make(chan []byte, chunkCount),
 	}
 	for range chunkCount {
-		p.free <- make([]byte, chunkBytes)
+		p.free <- nil // made when it is needed
 	}
 	p.wg.Add(1)
 	go p.read()
@@ -81,6 +83,9 @@ func (p *packets) read() {
 		case b = <-p.free:
 		case <-p.quit:
 			return
+		}
+		if b == nil {
+			b = make([]byte, chunkBytes)
 		}
 		n, err := p.conn.Read(b)
 		if n > 0 {
