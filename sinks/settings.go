@@ -145,13 +145,17 @@ func ParseErrors(v settings.Values) Errors {
 // beside the batches that are being decoded and written. max.poll.records is
 // the size of a batch: destinations take some thousand records at once much
 // better than Kafka's 500. A topic that its source makes after the sink was
-// started is found within seconds, not within Kafka's five minutes.
+// started is found within seconds, not within Kafka's five minutes; and the
+// partitions of a worker that was killed are taken over after ten seconds, not
+// after Kafka's forty-five.
 func ConsumerDefaults() map[string]string {
 	return map[string]string{
 		"auto.offset.reset": "earliest",
 		"fetch.max.bytes":   "8388608",
 		"max.poll.records":  "2000",
 
-		"metadata.max.age.ms": "2000",
+		"metadata.max.age.ms":   "2000",
+		"session.timeout.ms":    "10000",
+		"heartbeat.interval.ms": "3000",
 	}
 }
