@@ -269,7 +269,7 @@ func (w *Worker) connect(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if w.admin, err = kafka.NewProducer(ctx, cfg, kgo.ProducerLinger(0), kgo.RequiredAcks(kgo.AllISRAcks())); err != nil {
+	if w.admin, err = w.reach(ctx, cfg); err != nil {
 		return err
 	}
 	if err := w.internalTopics(ctx); err != nil {
@@ -317,6 +317,36 @@ func (w *Worker) startBroker(ctx context.Context) error {
 	w.Bootstrap = w.broker.Addr()
 	w.log.Info("bootstrap.servers is not set: the embedded broker serves Kafka clients", "address", w.Bootstrap, "data", dir)
 	return nil
+}
+
+// reachTimeout is for how long a Kafka that cannot be reached is waited for at
+// the start, where default.api.timeout.ms does not say: in a composition of
+// containers it may start at the same time.
+const (
+	reachTimeout = time.Minute
+	reachEvery   = time.Second
+)
+
+// reach returns the worker's own client.
+func (w *Worker) reach(ctx context.Context, cfg kafka.Config) (*kgo.Client, error) {
+	patience := reachTimeout
+	if cfg.APITimeout > 0 {
+		patience = cfg.APITimeout
+	}
+	deadline := time.Now().Add(patience)
+	for {
+		client, err := kafka.NewProducer(ctx, cfg, kgo.ProducerLinger(0), kgo.RequiredAcks(kgo.AllISRAcks()))
+		var passing *kafka.ConnectError
+		if err == nil || !errors.As(err, &passing) || !passing.Retriable() || time.Now().After(deadline) {
+			return client, err
+		}
+		w.log.Warn("Kafka cannot be reached yet", "error", err, "trying_for", time.Until(deadline).Round(time.Second).String())
+		select {
+		case <-time.After(reachEvery):
+		case <-ctx.Done():
+			return nil, err
+		}
+	}
 }
 
 // retention turns milliseconds into what the broker takes, for which 0 means

@@ -434,7 +434,7 @@ func TestStart_ExplainsWhatIsWrong(t *testing.T) {
 	}{
 		"listener taken": {[]string{"PENSTOCK_LISTENERS=" + first.URL}, "is another worker running?"},
 		"broker taken":   {[]string{"PENSTOCK_LISTENERS=http://127.0.0.1:0", "PENSTOCK_DATA_DIR=" + dir, "PENSTOCK_BROKER_LISTEN=" + first.Bootstrap}, "penstock.broker.listen"},
-		"no Kafka":       {[]string{"PENSTOCK_LISTENERS=http://127.0.0.1:0", "PENSTOCK_BOOTSTRAP_SERVERS=127.0.0.1:1"}, "bootstrap.servers"},
+		"no Kafka":       {[]string{"PENSTOCK_LISTENERS=http://127.0.0.1:0", "PENSTOCK_BOOTSTRAP_SERVERS=127.0.0.1:1", "PENSTOCK_DEFAULT_API_TIMEOUT_MS=1500"}, "bootstrap.servers"},
 		"bad converter":  {[]string{"PENSTOCK_VALUE_CONVERTER=nonsense"}, "Class nonsense could not be found"},
 		"bad client":     {[]string{"PENSTOCK_PRODUCER_ACKS=7"}, "acks"},
 		"bad retention":  {[]string{"PENSTOCK_BROKER_RETENTION_MS=x"}, "Not a number"},

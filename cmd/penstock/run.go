@@ -16,6 +16,9 @@ func (p *program) run(ctx context.Context, f *flag.FlagSet, args []string) error
 		Environ: p.environ, ConfigFile: *file, Log: p.stderr, Terminal: p.terminal, Build: p.build(),
 	})
 	if err != nil {
+		if ctx.Err() != nil {
+			return nil //nolint:nilerr // stopped while it was starting, as it was told
+		}
 		return err
 	}
 	return w.Wait()
