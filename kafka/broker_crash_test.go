@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -118,10 +119,11 @@ func (l *crashLoad) run(ctx context.Context, t *testing.T, cfg kafka.Config, wg 
 		}
 	})
 	compacted := client()
+	ballast := []kgo.RecordHeader{{Key: "ballast", Value: make([]byte, 100_000)}} // makes compaction last
 	wg.Go(func() {
 		for i := 0; ctx.Err() == nil; i++ {
 			n, key := l.next(), fmt.Sprint("k", i%7)
-			r := &kgo.Record{Topic: crashCompacted, Key: []byte(key), Value: fmt.Append(nil, n)}
+			r := &kgo.Record{Topic: crashCompacted, Key: []byte(key), Value: fmt.Append(nil, n), Headers: ballast}
 			if compacted.ProduceSync(ctx, r).FirstErr() == nil {
 				l.ack(func() { l.latest[key] = n })
 			}
@@ -276,6 +278,13 @@ func TestBroker_LosesNothingAcknowledgedWhenKilled(t *testing.T) {
 		case <-load.reached:
 		case <-ctx.Done():
 			t.Errorf("round %d: %v", round, context.Cause(ctx))
+		}
+		if round%2 == 1 { // in the middle of a compaction
+			for ctx.Err() == nil {
+				if _, err := os.Stat(filepath.Join(dir, "compacting")); err == nil {
+					break
+				}
+			}
 		}
 		c.kill(t)
 		cancel()

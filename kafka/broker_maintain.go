@@ -27,20 +27,12 @@ const compactAtMost = 256 << 20
 // clock for both is off: its retention would delete from compacted topics, and
 // its compaction would lose a partition to a kill in the wrong moment.
 func (b *Broker) maintain(ctx context.Context) {
-	cl, err := kgo.NewClient(
-		kgo.SeedBrokers(b.local),
-		kgo.ClientID("penstock-broker"),
-		kgo.Dialer(func(ctx context.Context, _, _ string) (net.Conn, error) {
-			// Whatever is advertised, this is the way from inside.
-			return new(net.Dialer).DialContext(ctx, "tcp", b.local)
-		}),
-	)
+	m, err := b.newMaintenance()
 	if err != nil {
 		b.log.Error("embedded broker: no retention and no compaction", "error", err)
 		return
 	}
-	defer cl.Close()
-	m := &maintenance{b: b, cl: cl, adm: kadm.NewClient(cl)}
+	defer m.cl.Close()
 	tick := time.NewTicker(b.cfg.MaintenanceEvery)
 	defer tick.Stop()
 	for {
@@ -53,6 +45,21 @@ func (b *Broker) maintain(ctx context.Context) {
 			b.log.Error("embedded broker: maintenance", "error", err)
 		}
 	}
+}
+
+func (b *Broker) newMaintenance() (*maintenance, error) {
+	cl, err := kgo.NewClient(
+		kgo.SeedBrokers(b.local),
+		kgo.ClientID("penstock-broker"),
+		kgo.Dialer(func(ctx context.Context, _, _ string) (net.Conn, error) {
+			// Whatever is advertised, this is the way from inside.
+			return new(net.Dialer).DialContext(ctx, "tcp", b.local)
+		}),
+	)
+	if err != nil {
+		return nil, err
+	}
+	return &maintenance{b: b, cl: cl, adm: kadm.NewClient(cl)}, nil
 }
 
 type maintenance struct {

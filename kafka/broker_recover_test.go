@@ -1,7 +1,6 @@
 package kafka_test
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -446,66 +445,125 @@ func swap(dir string) error {
 	return errors.Join(os.CopyFS(dir+".restored", os.DirFS(dir)), os.Rename(dir, dir+".replaced"))
 }
 
+// maintain applies retention and compaction.
+func maintain(t *testing.T, b *kafka.Broker) {
+	t.Helper()
+	if err := b.MaintainOnce(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestBroker_CompactsAndKeepsWhatCounts(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	b, stop := start(t, kafka.BrokerConfig{DataDir: dir, MaintenanceEvery: 20 * time.Millisecond, CompactAtLeast: 1, Retention: time.Nanosecond})
+	cfg := kafka.BrokerConfig{DataDir: dir, MaintenanceEvery: time.Hour, CompactAtLeast: 1}
+	b, stop := start(t, cfg)
 	c := config(t, b.Addr())
-	_, err := kafka.EnsureTopics(
-		t.Context(), producer(t, c), kafka.OffsetTopic("o", 1, -1),
-		kafka.TopicSpec{Name: "plain", Partitions: 1, Replication: 1},
-		kafka.TopicSpec{Name: "kept", Partitions: 1, Replication: 1, Configs: map[string]string{"retention.ms": "-1"}},
-	)
-	if err != nil {
+	cl := producer(t, c)
+	if _, err := kafka.EnsureTopics(t.Context(), cl, kafka.OffsetTopic("o", 1, -1)); err != nil {
 		t.Fatal(err)
 	}
-	write(t, c, "plain", "a", "b", "c")
-	write(t, c, "kept", "a", "b", "c")
-	cl := producer(t, c)
+	// Older than any retention, which is not for compacted topics.
+	old := time.Now().Add(-1000 * time.Hour)
 	for i := range 50 {
-		produce(t, cl, &kgo.Record{Topic: "o", Key: fmt.Append(nil, "k", i%3), Value: fmt.Append(nil, i)})
+		produce(t, cl, &kgo.Record{Topic: "o", Key: fmt.Append(nil, "k", i%3), Value: fmt.Append(nil, i), Timestamp: old})
 	}
-	// In an open transaction the last committed value of a key has to stay.
+	// While a transaction is open, its records must not push the last
+	// committed ones out.
 	txn := producer(t, c, kgo.TransactionalID("x"))
 	if err := txn.BeginTransaction(); err != nil {
 		t.Fatal(err)
 	}
 	produce(t, txn, &kgo.Record{Topic: "o", Key: []byte("k0"), Value: []byte("not committed")})
-	produce(t, cl, &kgo.Record{Topic: "o", Key: []byte("k9"), Value: []byte("50")})
+	produce(t, cl, &kgo.Record{Topic: "o", Key: []byte("k9"), Value: []byte("end")})
+	maintain(t, b)
 	end(t, txn, kgo.TryAbort)
+	maintain(t, b)
+	// The rest of the last batch before the end stays, like Kafka's last segment.
+	want := []string{"47", "48", "49", "end"}
+	expectAll(t, c, "o", want...)
+	write(t, c, "o", "more")
+	want = append(want, "more")
 
-	want := []string{"46", "47", "48", "49", "50"}
-	var got []string
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-	defer cancel()
-	for len(got) == 0 || len(got) > len(want)+1 { // until it is compacted, but for the batch at the end
-		got = readAll(t, c, "o")
-		if ctx.Err() != nil {
-			t.Fatalf("not compacted: %q", got)
-		}
-		produce(t, cl, &kgo.Record{Topic: "o", Key: []byte("k9"), Value: []byte("50")})
-	}
-	for _, v := range []string{"48", "49", "50"} {
-		if !slices.Contains(got, v) {
-			t.Errorf("compacted topic has %q, without %s", got, v)
-		}
-	}
-	expectLast := func(c kafka.Config) {
-		t.Helper()
-		expectAll(t, c, "plain", "c") // the last batch stays
-		expectAll(t, c, "kept", "a", "b", "c")
-	}
-	expectLast(c)
 	left := crashed(t, dir)
 	stop()
-	for _, at := range []string{left, dir} {
-		b, _ := start(t, kafka.BrokerConfig{DataDir: at, Retention: time.Nanosecond, MaintenanceEvery: time.Hour})
+	for _, cfg.DataDir = range []string{left, dir} {
+		b, _ := start(t, cfg)
 		c := config(t, b.Addr())
-		if at == dir { // after a crash, old records are there until the next maintenance
-			expectLast(c)
-		}
-		if got := readAll(t, c, "o"); !slices.Contains(got, "48") || !slices.Contains(got, "49") {
-			t.Errorf("after the restart the compacted topic has %q, without 48 and 49", got)
+		expectAll(t, c, "o", want...)
+		maintain(t, b)
+		expectAll(t, c, "o", want...)
+	}
+}
+
+func TestBroker_DoesNotCompactWhatWouldBeLost(t *testing.T) {
+	t.Parallel()
+	b, _ := start(t, kafka.BrokerConfig{DataDir: t.TempDir(), MaintenanceEvery: time.Hour, CompactAtLeast: 1})
+	c := config(t, b.Addr())
+	cl := producer(t, c)
+	spec := kafka.OffsetTopic("o", 1, -1)
+	spec.Configs["retention.ms"] = "1000" // kfake would apply it, Kafka does not
+	if _, err := kafka.EnsureTopics(t.Context(), cl, spec); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 3 {
+		produce(t, cl, &kgo.Record{Topic: "o", Key: fmt.Append(nil, i), Value: fmt.Append(nil, i), Timestamp: time.Now().Add(-time.Hour)})
+	}
+	maintain(t, b)
+	expectAll(t, c, "o", "0", "1", "2")
+}
+
+func TestBroker_DeletesOldRecords(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	cfg := kafka.BrokerConfig{DataDir: dir, MaintenanceEvery: time.Hour}
+	b, stop := start(t, cfg)
+	c := config(t, b.Addr())
+	cl := producer(t, c)
+	_, err := kafka.EnsureTopics(
+		t.Context(), cl,
+		kafka.TopicSpec{Name: "default", Partitions: 1, Replication: 1},
+		kafka.TopicSpec{Name: "ever", Partitions: 1, Replication: 1, Configs: map[string]string{"retention.ms": "-1"}},
+		kafka.TopicSpec{Name: "short", Partitions: 1, Replication: 1, Configs: map[string]string{"retention.ms": "1000"}},
+		kafka.TopicSpec{Name: "small", Partitions: 1, Replication: 1, Configs: map[string]string{"retention.bytes": "3000000", "segment.bytes": "1000000"}},
+	)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ages := map[string]time.Duration{"30 days": 720 * time.Hour, "8 days": 192 * time.Hour, "an hour": time.Hour, "now": 0}
+	for _, age := range []string{"30 days", "8 days", "an hour", "now"} {
+		for _, topic := range []string{"default", "ever", "short"} {
+			produce(t, cl, &kgo.Record{Topic: topic, Value: []byte(age), Timestamp: time.Now().Add(-ages[age])})
 		}
 	}
+	produce(t, cl, &kgo.Record{Topic: "short", Value: []byte("last"), Timestamp: time.Now().Add(-time.Hour)})
+	for range 10 {
+		produce(t, cl, &kgo.Record{Topic: "small", Value: make([]byte, 700_000)})
+	}
+	maintain(t, b)
+	check := func(c kafka.Config) {
+		t.Helper()
+		expectAll(t, c, "default", "an hour", "now")
+		expectAll(t, c, "ever", "30 days", "8 days", "an hour", "now")
+		expectAll(t, c, "short", "now", "last") // in the order of the log
+		if n := len(readAll(t, c, "small")); n < 4 || n > 6 {
+			t.Errorf("%d records of 700 kB are left of 10, want about 3 MB in whole segments", n)
+		}
+	}
+	check(c)
+	stop()
+	b, _ = start(t, cfg)
+	c = config(t, b.Addr())
+	check(c)
+
+	// All too old: the last batch stays and with it the place in the offsets.
+	cl = producer(t, c)
+	if _, err := kafka.EnsureTopics(t.Context(), cl, kafka.TopicSpec{Name: "past", Partitions: 1, Replication: 1}); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 3 {
+		produce(t, cl, &kgo.Record{Topic: "past", Value: fmt.Append(nil, i), Timestamp: time.Now().Add(-ages["8 days"])})
+	}
+	maintain(t, b)
+	expectAll(t, c, "past", "2")
 }

@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"context"
 	"encoding/binary"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -22,3 +23,13 @@ func OneRecordBatch(pid int64, epoch int16, seq int32, value string) []byte {
 
 // DataDir returns where the broker keeps its data.
 func (b *Broker) DataDir() string { return b.cfg.DataDir }
+
+// MaintainOnce applies retention and compaction now.
+func (b *Broker) MaintainOnce(ctx context.Context) error {
+	m, err := b.newMaintenance()
+	if err != nil {
+		return err
+	}
+	defer m.cl.Close()
+	return m.run(ctx)
+}
