@@ -508,6 +508,7 @@ func TestSnapshot_Modes(t *testing.T) {
 	streaming := position(3)
 	complete := schema.Position(`{"at":3,"last_snapshot_record":true,"snapshot":"INITIAL","snapshot_completed":true}`)
 	foreign := schema.Position(`{"at":3,"last_snapshot_record":false,"snapshot":"INITIAL","snapshot_completed":false}`)
+	unfinished := schema.Position(`{"at":3,"last_snapshot_record":false,"snapshot":"INITIAL","snapshot_completed":false,"penstock_snapshot":"{\"tables\":{}}"}`)
 	for _, tc := range []struct {
 		name   string
 		mode   snapshot.Mode
@@ -521,6 +522,8 @@ func TestSnapshot_Modes(t *testing.T) {
 		{"initial, complete", snapshot.Initial, complete, false, false, nil},
 		{"initial, another's interrupted", snapshot.Initial, foreign, false, true, nil},
 		{"initial, position lost", snapshot.Initial, streaming, true, false, capture.ErrPositionLost},
+		{"initial, position of an unfinished snapshot lost", snapshot.Initial, unfinished, true, false, capture.ErrPositionLost},
+		{"when_needed, position of an unfinished snapshot lost", snapshot.WhenNeeded, unfinished, true, true, nil},
 		{"when_needed, position lost", snapshot.WhenNeeded, streaming, true, true, nil},
 		{"when_needed, streaming", snapshot.WhenNeeded, streaming, false, false, nil},
 		{"no_data, first start", snapshot.NoData, nil, false, false, nil},

@@ -95,11 +95,7 @@ func open(ctx context.Context, db Database, c Config, from schema.Position) (cap
 	case unfinished && o.ledger != nil:
 		c.Logger.Info("resuming the snapshot", "connector", c.Name)
 		src, err := begin(ctx, db, c, o.log, o.ledger)
-		if err != nil && errors.Is(err, capture.ErrPositionLost) && c.Mode == WhenNeeded {
-			c.Logger.Warn("the log no longer reaches back to the snapshot's beginning; copying again", "connector", c.Name, "error", err)
-			return begin(ctx, db, c, nil, newLedger())
-		}
-		return src, err
+		return orAgain(ctx, db, c, src, err)
 	case unfinished:
 		c.Logger.Info("an interrupted snapshot of another program is begun again", "connector", c.Name)
 		return begin(ctx, db, c, nil, newLedger())
@@ -110,6 +106,12 @@ func open(ctx context.Context, db Database, c Config, from schema.Position) (cap
 		return idle{}, nil
 	}
 	src, err := openStream(ctx, db, o.log)
+	return orAgain(ctx, db, c, src, err)
+}
+
+// orAgain takes what opening at a saved position gave: if the position is
+// lost, the mode decides between a new snapshot and the end.
+func orAgain(ctx context.Context, db Database, c Config, src capture.Source, err error) (capture.Source, error) {
 	if err == nil || !errors.Is(err, capture.ErrPositionLost) {
 		return src, err
 	}
