@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/crc32"
 
+	"github.com/go-mysql-org/go-mysql/mysql"
 	"github.com/go-mysql-org/go-mysql/replication"
 )
 
@@ -173,6 +174,39 @@ func parseMariaGTID(e *event) (g gtid, standalone bool, err error) {
 		err = fmt.Errorf("GTID event: %w", errShort)
 	}
 	return g, standalone, err
+}
+
+// parsePreviousGTIDs reads the set that a file begins with, in the server's
+// notation.
+func parsePreviousGTIDs(body []byte) (text string, err error) {
+	defer func() {
+		if recover() != nil {
+			err = fmt.Errorf("previous GTIDs: %w", errShort)
+		}
+	}()
+	set, err := mysql.DecodeMysqlGTIDSet(body)
+	if err != nil {
+		return "", fmt.Errorf("previous GTIDs: %w", err)
+	}
+	return set.String(), nil
+}
+
+// parseMariaGTIDList reads MariaDB's.
+func parseMariaGTIDList(body []byte) (string, error) {
+	w := wire{p: body}
+	n := w.uint32() & (1<<28 - 1) // the upper bits are flags
+	var text []byte
+	for range n {
+		g := gtid{domain: w.uint32(), server: w.uint32(), number: int64(w.uint64())}
+		if w.bad {
+			return "", fmt.Errorf("GTID list: %w", errShort)
+		}
+		if len(text) > 0 {
+			text = append(text, ',')
+		}
+		text = g.append(text, flavor{mariaDB: true})
+	}
+	return string(text), w.err()
 }
 
 // queryEvent is a statement in the log.

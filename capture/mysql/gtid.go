@@ -14,12 +14,15 @@ import (
 type gtidSet struct {
 	flavor flavor
 	known  bool // the server has GTIDs
-	my     mysql.MysqlGTIDSet
-	maria  *mysql.MariadbGTIDSet
-	run    gtid
-	first  int64 // of the run; 0 if there is none
-	text   string
-	stale  bool // text is not up to date
+	// partial says that transactions before those that were added are not
+	// known, so that the set says nothing until the log tells all of it.
+	partial bool
+	my      mysql.MysqlGTIDSet
+	maria   *mysql.MariadbGTIDSet
+	run     gtid
+	first   int64 // of the run; 0 if there is none
+	text    string
+	stale   bool // text is not up to date
 }
 
 // gtid is the number of one transaction.
@@ -58,6 +61,9 @@ func newGTIDSet(f flavor, text string) (*gtidSet, error) {
 
 // add puts a transaction into the set.
 func (s *gtidSet) add(g gtid) error {
+	if s.partial {
+		return nil
+	}
 	s.stale, s.known = true, true
 	if s.flavor.mariaDB {
 		return s.maria.AddSet(&mysql.MariadbGTID{DomainID: g.domain, ServerID: g.server, SequenceNumber: uint64(g.number)})

@@ -98,7 +98,8 @@ func (p *packets) read() {
 	}
 }
 
-// close closes the connection and waits for the reader to end.
+// close closes the connection and waits for the reader to end. It may be
+// called again.
 func (p *packets) close() error {
 	var err error
 	p.stop.Do(func() {

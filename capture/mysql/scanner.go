@@ -50,7 +50,12 @@ type listed struct {
 // Without it, the position is read first, and the views are of later moments:
 // some changes are then both in the copy and in the log, which converges.
 func (s *scanner) Begin(ctx context.Context, n int, from schema.Position) (_ *capture.View, err error) {
-	defer func() { err = transient(err) }()
+	defer func() {
+		if err != nil {
+			// At once, so that nobody waits for the lock.
+			err = transient(errors.Join(err, s.Close(ctx)))
+		}
+	}()
 	cfg := s.db.cfg
 	if s.main, err = s.connect(ctx); err != nil {
 		return nil, err
@@ -451,7 +456,7 @@ func (s *scanner) scanError(t *schema.Table, err error) error {
 }
 
 // Close implements capture.Scanner. Ending the connections gives up locks and
-// views.
+// views. It may be called again.
 func (s *scanner) Close(context.Context) error {
 	var err error
 	for _, ses := range s.sessions {

@@ -36,8 +36,9 @@ type source struct {
 	server  *serverInfo
 	history *history
 
-	checksum bool // events carry one
-	heard    time.Time
+	checksum bool      // events carry one
+	heard    time.Time // when something had come, as of the last look
+	came     bool      // something has come since then
 	idle     *time.Timer
 
 	// Where the log has been read to.
@@ -151,8 +152,15 @@ func (s *source) startAt(ctx context.Context, at position) (err error) {
 	if s.done, err = newGTIDSet(s.cfg.flavor, at.GTIDs); err != nil {
 		return capture.Permanent(fmt.Errorf("the saved position: %w; reset the connector's offsets", err))
 	}
-	if !s.server.gtid {
+	if at.GTIDs == "" || !s.server.gtid {
+		// Reading begins by file and position. The transactions before it are
+		// none only if the server has none.
 		s.done, _ = newGTIDSet(s.cfg.flavor, "")
+		there, err := executed(ctx, s.conn, s.server)
+		if err != nil {
+			return err
+		}
+		s.done.partial = there != "" || !s.server.gtid
 	}
 	if err := checkReach(ctx, s.conn, s.server, &at, byGTID, s.cfg); err != nil {
 		return err
@@ -314,19 +322,21 @@ func (s *source) event(ctx context.Context, wait bool) (e event, ok bool, err er
 	packet, ok, err := s.conn.packets.poll()
 	if err == nil && !ok && wait {
 		packet, ok, err = s.conn.packets.next(ctx, s.idle.C)
-		if ok {
-			s.heard = time.Now()
-		}
 	}
 	if err != nil {
 		return e, false, err
 	}
 	if !ok {
-		if wait && time.Since(s.heard) > silentFor {
+		switch {
+		case !wait:
+		case s.came:
+			s.heard, s.came = time.Now(), false
+		case time.Since(s.heard) > silentFor:
 			return e, false, fmt.Errorf("the server %s has been silent for %s, though it should send a heartbeat every %s", s.cfg.addr(), silentFor, heartbeatEvery)
 		}
 		return e, false, nil
 	}
+	s.came = true
 	if len(packet) == 0 {
 		return e, false, errShort
 	}
@@ -386,10 +396,13 @@ func (s *source) handle(ctx context.Context, b *schema.Batch, e event) error {
 		pos := w.uint64()
 		s.file, s.end, s.begin = string(w.rest()), pos, pos
 		return nil
-	case evHeartbeat, evHeartbeatV2, evFormatDescription, evPreviousGTIDs, evStop, evMariaGTIDList, evMariaCheckpoint, evMariaStartEncryption:
-		if e.typ != evHeartbeat && e.typ != evHeartbeatV2 {
-			s.advance(&e)
-		}
+	case evHeartbeat, evHeartbeatV2:
+		return nil
+	case evPreviousGTIDs, evMariaGTIDList:
+		s.advance(&e)
+		return s.previous(&e)
+	case evFormatDescription, evStop, evMariaCheckpoint, evMariaStartEncryption:
+		s.advance(&e)
 		return nil
 	}
 	s.advance(&e)
@@ -400,6 +413,26 @@ func (s *source) handle(ctx context.Context, b *schema.Batch, e event) error {
 		return s.at(err)
 	}
 	return nil
+}
+
+// previous takes the GTIDs of all files before the one that begins, by which a
+// set that was partial is complete from now on.
+func (s *source) previous(e *event) error {
+	if !s.done.partial || e.flags&flagArtificial != 0 || s.tx.open {
+		return nil
+	}
+	parse := parsePreviousGTIDs
+	if e.typ == evMariaGTIDList {
+		parse = parseMariaGTIDList
+	}
+	text, err := parse(e.body)
+	if err != nil {
+		return capture.Permanent(s.at(err))
+	}
+	if text != "" {
+		s.done, err = newGTIDSet(s.cfg.flavor, text)
+	}
+	return err
 }
 
 // body takes an event of a transaction.

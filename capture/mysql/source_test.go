@@ -2,6 +2,7 @@ package mysql_test
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -210,13 +211,25 @@ func TestSource_TLS(t *testing.T) {
 
 func TestSource_XA(t *testing.T) {
 	t.Parallel()
-	b := setup(t, servers.MySQL(t))
-	b.exec("CREATE TABLE t (id int PRIMARY KEY)")
-	r := b.stream(nil)
-	b.exec("XA START 'x'", "INSERT INTO t VALUES (1)", "XA END 'x'", "XA PREPARE 'x'", "XA COMMIT 'x'",
-		"XA START 'y'", "INSERT INTO t VALUES (2)", "XA END 'y'", "XA COMMIT 'y' ONE PHASE", "INSERT INTO t VALUES (3)")
-	equal(t, r.until(3), "t c id=1", "t c id=2", "t c id=3")
-	equal(t, b.stream(r.end).until(0))
+	for name, server := range map[string]*servers.MySQLServer{"MySQL": servers.MySQL(t), "MariaDB": servers.MariaDB(t)} {
+		t.Run(name, func(t *testing.T) {
+			b := setup(t, server)
+			b.exec("CREATE TABLE t (id int PRIMARY KEY)")
+			start := b.now()
+			xid := b.server.Database[:20]
+			b.exec("XA START '"+xid+"x'", "INSERT INTO t VALUES (1)", "XA END '"+xid+"x'", "XA PREPARE '"+xid+"x'", "XA COMMIT '"+xid+"x'",
+				"XA START '"+xid+"y'", "INSERT INTO t VALUES (2)", "XA END '"+xid+"y'", "XA COMMIT '"+xid+"y' ONE PHASE", "INSERT INTO t VALUES (3)")
+			want := []string{"t c id=1", "t c id=2", "t c id=3"}
+			r := b.stream(start)
+			r.batch.MaxEvents = 1
+			equal(t, r.until(3), want...)
+			for i, end := range r.ends {
+				if n := r.counts[i]; n < len(want) {
+					equal(t, b.stream(end).until(len(want)-n), want[n:]...)
+				}
+			}
+		})
+	}
 }
 
 func TestSource_LargeValues(t *testing.T) {
@@ -236,5 +249,38 @@ func TestSource_LargeValues(t *testing.T) {
 		if sizes[key] != want {
 			t.Errorf("%s has %d bytes, want %d", key, sizes[key], want)
 		}
+	}
+}
+
+func TestSource_LearnsGTIDsAfterAPositionWithout(t *testing.T) {
+	t.Parallel()
+	for name, server := range map[string]func() *servers.MySQLServer{
+		"MySQL":   func() *servers.MySQLServer { return servers.MySQL(t, servers.Config("max_connections=140")) },
+		"MariaDB": func() *servers.MySQLServer { return servers.MariaDB(t, servers.Config("max_connections=140")) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := setup(t, server())
+			b.exec("CREATE TABLE t (id int PRIMARY KEY)", "INSERT INTO t VALUES (1)")
+			whole := b.now()
+			without := regexp.MustCompile(`,"gtids":"[^"]*"`).ReplaceAll(whole, nil)
+			if len(without) == len(whole) {
+				t.Fatalf("no GTIDs in %s", whole)
+			}
+			r := b.stream(without)
+			b.exec("INSERT INTO t VALUES (2)")
+			r.until(1)
+			if strings.Contains(string(r.end), "gtids") {
+				t.Errorf("GTIDs of one transaction only: %s", r.end)
+			}
+			b.exec("FLUSH BINARY LOGS", "INSERT INTO t VALUES (3)")
+			r.until(2)
+			now := b.now()
+			gtids := regexp.MustCompile(`"gtids":"[^"]*"`)
+			if got, want := gtids.FindString(string(r.end)), gtids.FindString(string(now)); got != want || got == "" {
+				t.Errorf("%s, want %s", r.end, now)
+			}
+			b.exec("INSERT INTO t VALUES (4)")
+			equal(t, b.stream(r.end).until(1), "t c id=4")
+		})
 	}
 }

@@ -35,7 +35,8 @@ func (s *source) statement(ctx context.Context, b *schema.Batch, e *event) error
 		}
 		s.tx.explicit, s.tx.thread, s.tx.hasThread, s.tx.events = true, q.thread, true, 1
 		return nil
-	case string(q.sql) == "COMMIT", string(q.sql) == "ROLLBACK":
+	case string(q.sql) == "COMMIT", string(q.sql) == "ROLLBACK",
+		bytes.HasPrefix(q.sql, []byte("XA COMMIT")), bytes.HasPrefix(q.sql, []byte("XA ROLLBACK")):
 		return s.commit()
 	}
 	if !s.skipsThis() || s.tx.events >= s.skip.events {
