@@ -148,7 +148,7 @@ func (cfg *BrokerConfig) resolve() (advertised string, err error) {
 	local := host == "localhost" || ip != nil && ip.IsLoopback()
 	if !local && !cfg.AllowRemote {
 		return "", fmt.Errorf("listen address %s can be reached from other machines, and the embedded broker has neither login nor encryption; "+
-			"listen on 127.0.0.1, or allow it with PENSTOCK_BROKER_ALLOW_REMOTE=true where only trusted machines get through", cfg.Listen)
+			"listen on 127.0.0.1, or allow remote clients (BrokerConfig.AllowRemote) where only trusted machines get through", cfg.Listen)
 	}
 	if cfg.AdvertisedHost != "" {
 		return cfg.AdvertisedHost, nil

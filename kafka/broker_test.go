@@ -180,7 +180,7 @@ func TestStartBroker_Refuses(t *testing.T) {
 		"a file":         {kafka.BrokerConfig{DataDir: file}, []string{file}},
 		"taken":          {kafka.BrokerConfig{DataDir: busy.DataDir()}, []string{busy.DataDir(), "in use by the process " + strconv.Itoa(os.Getpid()), "PENSTOCK_DATA_DIR"}},
 		"port taken":     {kafka.BrokerConfig{Listen: busy.Addr()}, []string{"listen on " + busy.Addr() + ": address already in use", "PENSTOCK_BROKER_LISTEN"}},
-		"all interfaces": {kafka.BrokerConfig{Listen: "0.0.0.0:0"}, []string{"neither login nor encryption", "PENSTOCK_BROKER_ALLOW_REMOTE=true"}},
+		"all interfaces": {kafka.BrokerConfig{Listen: "0.0.0.0:0"}, []string{"neither login nor encryption", "BrokerConfig.AllowRemote"}},
 		"no host":        {kafka.BrokerConfig{Listen: ":0"}, []string{"neither login nor encryption"}},
 		"another host":   {kafka.BrokerConfig{Listen: "192.0.2.1:9092"}, []string{"neither login nor encryption"}},
 		"no address":     {kafka.BrokerConfig{Listen: "localhost"}, []string{`"localhost" is not host:port`}},

@@ -26,9 +26,21 @@
 // # The embedded broker
 //
 // [StartBroker] runs a single-node Kafka in this process, for one machine. It
-// speaks Kafka's protocol on a TCP port, so that ordinary clients read its
-// topics, and keeps its data in a directory: record batches in segment files,
-// synced before they are acknowledged. DESIGN.md says what it guarantees after
-// a kill -9, how it compacts, and what it costs in memory: records stay on
-// disk, an index entry of about 90 bytes stays in memory for each batch.
+// speaks Kafka's protocol on a TCP port, so that ordinary clients and tools
+// read its topics, and keeps its data in a directory: record batches in
+// segment files, synced before they are acknowledged. A kill -9 at any moment
+// loses nothing that was acknowledged. DESIGN.md says how, and what is not
+// promised.
+//
+// Memory: records stay on disk. In memory is an index entry of 75 bytes for
+// each record batch, whatever its size: 0.3 bytes for each record of a busy
+// producer, 75 for each record that came alone. A start reads all data once
+// (about 3 GB/s from the page cache) and has a segment of 8 MiB of each
+// partition in memory for that.
+//
+// Retention: topics with cleanup.policy=delete keep their records for
+// BrokerConfig.Retention (7 days) unless they have a retention.ms or
+// retention.bytes of their own; what goes is whole batches, and the last batch
+// of a partition stays. Compacted topics keep the last record of each key for
+// ever.
 package kafka
