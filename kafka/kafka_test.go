@@ -121,22 +121,21 @@ func TestKafka_Security(t *testing.T) {
 	t.Parallel()
 	ca := newAuthority(t)
 	cert, key := ca.issue(t, "127.0.0.1")
-	port := servers.FreePort(t)
-	srv := servers.StartKafka(
-		t,
-		servers.File("broker.pem", keyPEM(t, key)+certPEM(cert)),
-		servers.Config(
-			fmt.Sprintf("listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller},SECURE://127.0.0.1:%d", port),
-			fmt.Sprintf("advertised.listeners=PLAINTEXT://127.0.0.1:{port},SECURE://127.0.0.1:%d", port),
-			"listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SECURE:SASL_SSL",
-			"listener.name.secure.sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256",
-			`listener.name.secure.plain.sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required user_alice="wonderland";`,
-			"listener.name.secure.scram-sha-256.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required;",
-			"listener.name.secure.ssl.keystore.type=PEM",
-			"listener.name.secure.ssl.keystore.location={dir}/broker.pem",
-		),
-	)
-	adm, err := kafka.NewAdmin(t.Context(), config(t, srv.Addr()))
+	clear, controller, port := servers.FreePort(t), servers.FreePort(t), servers.FreePort(t)
+	line := func(text string) string { return strings.ReplaceAll(text, "\n", `\n`) } // as properties have it
+	servers.StartKafka(t, servers.Config(
+		fmt.Sprintf("controller.quorum.voters=1@127.0.0.1:%d", controller),
+		fmt.Sprintf("listeners=PLAINTEXT://127.0.0.1:%d,CONTROLLER://127.0.0.1:%d,SECURE://127.0.0.1:%d", clear, controller, port),
+		fmt.Sprintf("advertised.listeners=PLAINTEXT://127.0.0.1:%d,SECURE://127.0.0.1:%d", clear, port),
+		"listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SECURE:SASL_SSL",
+		"listener.name.secure.sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256",
+		`listener.name.secure.plain.sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required user_alice="wonderland";`,
+		"listener.name.secure.scram-sha-256.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required;",
+		"listener.name.secure.ssl.keystore.type=PEM",
+		"listener.name.secure.ssl.keystore.certificate.chain="+line(certPEM(cert)),
+		"listener.name.secure.ssl.keystore.key="+line(keyPEM(t, key)),
+	))
+	adm, err := kafka.NewAdmin(t.Context(), config(t, fmt.Sprintf("127.0.0.1:%d", clear)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -155,7 +154,7 @@ func TestKafka_Security(t *testing.T) {
 		}
 	}
 	const plain, scram = "plain.PlainLoginModule", "scram.ScramLoginModule"
-	clear := func(given []string) []string { return append(given[4:], "security.protocol", "SASL_PLAINTEXT") }
+	withoutTLS := func(given []string) []string { return append(given[4:], "security.protocol", "SASL_PLAINTEXT") }
 	for name, tt := range map[string]struct {
 		given         []string
 		setting, says string
@@ -166,7 +165,7 @@ func TestKafka_Security(t *testing.T) {
 		"SCRAM, wrong password": {given("SCRAM-SHA-256", scram, "bob", "the-secret"), "sasl.jaas.config", `refuses the user "bob" with sasl.mechanism=SCRAM-SHA-256`},
 		"SCRAM, unknown user":   {given("SCRAM-SHA-256", scram, "nobody", "the-secret"), "sasl.jaas.config", `refuses the user "nobody"`},
 		"not enabled":           {given("SCRAM-SHA-512", scram, "bob", "the-secret"), "sasl.mechanism", "does not have SCRAM-SHA-512 enabled"},
-		"without TLS":           {clear(given("PLAIN", plain, "alice", "wonderland")), "security.protocol", "and password in sasl.jaas.config"},
+		"without TLS":           {withoutTLS(given("PLAIN", plain, "alice", "wonderland")), "security.protocol", "and password in sasl.jaas.config"},
 		"without a login":       {given("PLAIN", plain, "alice", "wonderland")[2:4], "security.protocol", "another protocol"},
 	} {
 		t.Run(strings.ReplaceAll(name, " ", "_"), func(t *testing.T) {
