@@ -51,7 +51,7 @@ func appendJavaText(dst []byte, s *schema.Schema, v schema.Value) ([]byte, error
 	case schema.KindBytes:
 		return dst, &DataError{Message: "StringConverter cannot write bytes"}
 	case schema.KindArray:
-		return appendJavaSeq(dst, elemOf(s), v.Elems(), '[', ']')
+		return appendJavaList(dst, elemOf(s), v.Elems())
 	case schema.KindMap:
 		dst = append(dst, '{')
 		elems := v.Elems()
@@ -98,8 +98,8 @@ func appendJavaText(dst []byte, s *schema.Schema, v schema.Value) ([]byte, error
 	}
 }
 
-func appendJavaSeq(dst []byte, elem *schema.Schema, elems []schema.Value, opening, closing byte) ([]byte, error) {
-	dst = append(dst, opening)
+func appendJavaList(dst []byte, elem *schema.Schema, elems []schema.Value) ([]byte, error) {
+	dst = append(dst, '[')
 	var err error
 	for i := range elems {
 		if i > 0 {
@@ -109,7 +109,7 @@ func appendJavaSeq(dst []byte, elem *schema.Schema, elems []schema.Value, openin
 			return dst, err
 		}
 	}
-	return append(dst, closing), nil
+	return append(dst, ']'), nil
 }
 
 // appendJavaScalar appends a boolean, a floating point or a decimal number.
