@@ -18,6 +18,9 @@
 //   - I4: a batch has one owner; nobody keeps a row or text past hand-over.
 //   - I5: a *schema.Table never changes.
 //   - I6: for each key, the order of publishing is the order of committing.
+//     Records on their way behind one that the broker refuses for good may
+//     still be taken; the task stops then, and a restart publishes the refused
+//     one and all after it again, in order.
 //   - I7: an event is delivered, or the task has stopped with an error.
 //   - I8: one path of recovery: any error ends Run, and the supervisor opens
 //     the task again from the saved position. Sources contain no reconnect

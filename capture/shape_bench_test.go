@@ -13,7 +13,9 @@ import (
 // wide is a table of eleven mixed columns, as in the benchmarks of the whole
 // program.
 func wide() (*schema.Table, func(b *schema.Batch)) {
-	typ := func(t schema.Type, name string) *schema.Schema { return &schema.Schema{Type: t, Name: name, Optional: true} }
+	typ := func(t schema.Type, name string) *schema.Schema {
+		return &schema.Schema{Type: t, Name: name, Optional: true}
+	}
 	cols := []schema.Column{
 		{Name: "id", Schema: &schema.Schema{Type: schema.TypeInt64}},
 		{Name: "customer_id", Schema: typ(schema.TypeInt32, "")},
