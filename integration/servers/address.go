@@ -95,7 +95,8 @@ func (r *Run) obtain(ctx context.Context, s spec, own bool) (Address, *Process, 
 	}
 	rep, err := r.call(ctx, request{Op: op, Spec: s})
 	if err != nil {
-		return Address{}, nil, serverInfo{}, fmt.Errorf("%s is not to be had: %w\n(to use a server that runs already, set %s)", s.Kind, err, environment(s.Kind))
+		return Address{}, nil, serverInfo{}, fmt.Errorf("%s is not to be had: %w\nAfter the cause is gone, go run ./integration/servers/cmd/servers install %s tries again. To use a server that runs already, set %s",
+			s.Kind, err, s.Kind, environment(s.Kind))
 	}
 	a := Address{
 		Host: "127.0.0.1", Port: rep.Server.Nodes[0].Port, User: serverUser, Password: serverPassword,

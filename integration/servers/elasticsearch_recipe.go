@@ -77,7 +77,7 @@ func (elasticsearchRecipe) prepare(ctx context.Context, n *node) error {
 		"path.data: " + filepath.Join(n.dir, "data"),
 		"path.logs: " + filepath.Join(n.dir, "logs"),
 	}
-	lines = overrideYAML(lines, n.inst.spec.Config)
+	lines = overrideYAML(lines, n.config())
 	return n.inst.place.write(filepath.Join(config, "elasticsearch.yml"), strings.Join(lines, "\n")+"\n")
 }
 

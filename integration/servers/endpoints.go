@@ -14,7 +14,8 @@ type Endpoint struct {
 	Name, Version string
 	// URL holds user and password where there are any.
 	URL string
-	// Variable is the PENSTOCK_TEST_ variable that takes URL.
+	// Variable is the PENSTOCK_TEST_ variable that takes URL; empty for a
+	// second version of a server, since each kind has but one.
 	Variable string
 	// Try is a command line of the usual client.
 	Try string
@@ -104,11 +105,16 @@ func (r *Run) Endpoints(ctx context.Context, names ...string) ([]Endpoint, error
 	result := make([]Endpoint, len(names))
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(2) // more only compete for processors and memory
+	named := make(map[string]bool)
 	for i, name := range names {
 		base, version, _ := strings.Cut(name, ":")
 		at := slices.IndexFunc(endpoints, func(e endpoint) bool { return string(e.kind) == base })
 		if at < 0 {
 			return nil, fmt.Errorf("unknown server %q; there are %s", name, strings.Join(Names(), ", "))
+		}
+		if !named[base] {
+			named[base] = true
+			result[i].Variable = environment(kind(base))
 		}
 		g.Go(func() error {
 			var opts []Option
@@ -119,7 +125,7 @@ func (r *Run) Endpoints(ctx context.Context, names ...string) ([]Endpoint, error
 			if err != nil {
 				return err
 			}
-			result[i] = Endpoint{Name: name, Version: a.Version, URL: url, Try: try, Variable: environment(kind(base))}
+			result[i] = Endpoint{Name: name, Version: a.Version, URL: url, Try: try, Variable: result[i].Variable}
 			return nil
 		})
 	}

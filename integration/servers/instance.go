@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -86,6 +87,20 @@ type node struct {
 
 func (n *node) port() int { return n.ports[0] }
 
+// config is the wanted configuration with its placeholders filled in.
+func (n *node) config() []string {
+	fill := []string{"{dir}", n.dir, "{port}", strconv.Itoa(n.port())}
+	if n.inst.spec.Kind == kindKafka {
+		fill = append(fill, "{controller}", strconv.Itoa(n.ports[1]))
+	}
+	r := strings.NewReplacer(fill...)
+	lines := make([]string, len(n.inst.spec.Config))
+	for i, line := range n.inst.spec.Config {
+		lines[i] = r.Replace(line)
+	}
+	return lines
+}
+
 // process returns the running process or nil.
 func (n *node) process() *process {
 	n.mu.Lock()
@@ -114,6 +129,14 @@ func (i *instance) create(ctx context.Context) error {
 		}
 		if err := i.place.own(n.dir); err != nil {
 			return err
+		}
+		for name, content := range i.spec.Files {
+			if !filepath.IsLocal(name) || filepath.Base(name) != name {
+				return fmt.Errorf("%q is not the name of a file in the server's directory", name)
+			}
+			if err := i.place.write(filepath.Join(n.dir, name), content); err != nil {
+				return err
+			}
 		}
 	}
 	for _, n := range i.nodes {

@@ -105,7 +105,7 @@ func (r kafkaRecipe) prepare(ctx context.Context, n *node) error {
 	if err := copyTemplate(ctx, filepath.Join(template, "data"), data); err != nil {
 		return err
 	}
-	return n.inst.place.write(filepath.Join(n.dir, "server.properties"), r.config(n, data, n.inst.spec.Config))
+	return n.inst.place.write(filepath.Join(n.dir, "server.properties"), r.config(n, data, n.config()))
 }
 
 func (kafkaRecipe) config(n *node, data string, extra []string) string {

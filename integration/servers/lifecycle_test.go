@@ -13,7 +13,9 @@ import (
 	"github.com/go-mysql-org/go-mysql/client"
 	"github.com/jackc/pgx/v5"
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/sasl/plain"
 	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.mongodb.org/mongo-driver/v2/mongo"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
@@ -317,5 +319,37 @@ func TestFreePort_IsKept(t *testing.T) {
 			t.Errorf("port %d, given before: %v", port, seen[port])
 		}
 		seen[port] = true
+	}
+}
+
+func TestConfig_PlaceholdersAndFiles(t *testing.T) {
+	t.Parallel()
+	s := servers.StartKafka(t,
+		servers.Config(
+			"listeners=SASL_PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}",
+			"advertised.listeners=SASL_PLAINTEXT://127.0.0.1:{port}",
+			"listener.security.protocol.map=CONTROLLER:PLAINTEXT,SASL_PLAINTEXT:SASL_PLAINTEXT",
+			"inter.broker.listener.name=SASL_PLAINTEXT",
+			"sasl.enabled.mechanisms=PLAIN",
+			"sasl.mechanism.inter.broker.protocol=PLAIN",
+			`listener.name.sasl_plaintext.plain.sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required username="alice" password="alice-secret" user_alice="alice-secret";`,
+		))
+	for password, want := range map[string]error{"alice-secret": nil, "wrong": kerr.SaslAuthenticationFailed} {
+		c, err := kgo.NewClient(kgo.SeedBrokers(s.Brokers()...), kgo.SASL(plain.Auth{User: "alice", Pass: password}.AsMechanism()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = c.Ping(t.Context())
+		c.Close()
+		if !errors.Is(err, want) {
+			t.Errorf("password %q: %v, want %v", password, err, want)
+		}
+	}
+
+	my := servers.StartRedis(t, servers.File("users.acl", "user default off\nuser bob on >bob-secret ~* +@all\n"),
+		servers.Config("--aclfile={dir}/users.acl"))
+	my.User, my.Password = "bob", "bob-secret"
+	if _, err := my.Do(t.Context(), "PING"); err != nil {
+		t.Error(err)
 	}
 }

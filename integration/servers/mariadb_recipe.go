@@ -45,7 +45,7 @@ func (r mariadbRecipe) prepare(ctx context.Context, n *node) error {
 	if err := copyTemplate(ctx, filepath.Join(template, "data"), data); err != nil {
 		return err
 	}
-	return n.inst.place.write(filepath.Join(n.dir, "my.cnf"), r.config(n, data, n.inst.spec.Config))
+	return n.inst.place.write(filepath.Join(n.dir, "my.cnf"), r.config(n, data, n.config()))
 }
 
 // initialize does what mariadb-install-db does. That is a shell script, and

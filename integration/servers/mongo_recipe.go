@@ -135,7 +135,7 @@ func (mongoRecipe) program(n *node) program {
 		"--nounixsocket",
 		"--setParameter", "diagnosticDataCollectionEnabled=false",
 	}
-	for _, line := range n.inst.spec.Config {
+	for _, line := range n.config() {
 		argv = replaceFlag(argv, line)
 	}
 	return program{

@@ -81,7 +81,7 @@ func (s *MySQLServer) Exec(ctx context.Context, statements ...string) error {
 		return fmt.Errorf("connect to MySQL: %w", err)
 	}
 	defer func() { _ = c.Close() }()
-	stop := context.AfterFunc(ctx, func() { _ = c.Conn.Close() }) //nolint:errcheck // ends the query below
+	stop := context.AfterFunc(ctx, func() { _ = c.Conn.Close() }) // ends the query below
 	defer stop()
 	for _, q := range statements {
 		r, err := c.Execute(q)

@@ -114,7 +114,7 @@ func (r mysqlRecipe) prepare(ctx context.Context, n *node) error {
 	if err := copyTemplate(ctx, filepath.Join(template, "data"), data); err != nil {
 		return err
 	}
-	return n.inst.place.write(filepath.Join(n.dir, "my.cnf"), r.config(n, data, n.inst.spec.Config))
+	return n.inst.place.write(filepath.Join(n.dir, "my.cnf"), r.config(n, data, n.config()))
 }
 
 func (mysqlRecipe) config(n *node, data string, extra []string) string {

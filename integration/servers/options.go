@@ -1,9 +1,6 @@
 package servers
 
-import (
-	"fmt"
-	"strings"
-)
+import "fmt"
 
 // An Option says which server is wanted, for [MySQL], [Run.StartMySQL] and
 // all the others.
@@ -18,8 +15,22 @@ func Version(v string) Option { return func(s *spec) { s.Version = v } }
 // command-line arguments such as "--oplogSize=16". Later lines win over
 // earlier ones and over the launcher's. Users of a shared server who give the
 // same lines share one server among themselves.
+//
+// In a line, {port} stands for the server's port, {controller} for that of a
+// Kafka's controller and {dir} for the directory that [File] writes to.
 func Config(lines ...string) Option {
 	return func(s *spec) { s.Config = append(s.Config, lines...) }
+}
+
+// File puts a file into the server's directory before it starts, readable by
+// the server alone: a certificate, a key, a list of users.
+func File(name, content string) Option {
+	return func(s *spec) {
+		if s.Files == nil {
+			s.Files = make(map[string]string)
+		}
+		s.Files[name] = content
+	}
 }
 
 // Nodes asks for a MongoDB replica set of n members instead of one.
@@ -45,6 +56,8 @@ type spec struct {
 	Version string   `json:"version,omitempty"`
 	Config  []string `json:"config,omitempty"`
 	Nodes   int      `json:"nodes,omitempty"`
+	// Files are written to each node's directory, by name.
+	Files map[string]string `json:"files,omitempty"`
 	// Durable servers sync to disk before they acknowledge, because their
 	// tests kill them. Shared servers live for one run and skip that.
 	Durable bool `json:"durable,omitempty"`
@@ -60,68 +73,5 @@ func newSpec(k kind, opts []Option) spec {
 
 // key is equal for specs that may share one server.
 func (s spec) key() string {
-	return fmt.Sprintf("%s/%s/%d/%s", s.Kind, s.Version, s.Nodes, strings.Join(s.Config, "\n"))
-}
-
-// wire protocol of the supervisor: one request line, then any number of
-// progress lines and one final line, all JSON.
-
-// protocolVersion is part of the socket's name: a supervisor left over from
-// another revision of this package is not talked to, it ends by itself.
-const protocolVersion = 1
-
-type request struct {
-	Op     string `json:"op"`
-	Lease  string `json:"lease,omitempty"`
-	PID    int    `json:"pid,omitempty"`
-	Spec   spec   `json:"spec,omitzero"`
-	Server string `json:"server,omitempty"`
-	Node   int    `json:"node,omitempty"` // -1: all
-	Force  bool   `json:"force,omitempty"`
-}
-
-const (
-	opLease   = "lease"   // answers Lease, which lasts as long as the connection
-	opShared  = "shared"  // find or start the shared server of Spec
-	opOwn     = "own"     // start a server that belongs to Lease
-	opStop    = "stop"    // orderly stop of Server (one Node or all)
-	opKill    = "kill"    // SIGKILL
-	opStart   = "start"   // start again on the same data and ports
-	opRelease = "release" // kill Server and delete its data
-	opInstall = "install" // fetch what Spec needs, start nothing
-	opPort    = "port"    // a free port, kept for Lease
-	opStatus  = "status"  // list leases and servers
-	opHold    = "hold"    // stay up without leases
-	opDown    = "down"    // end the hold; with Force, end everything now
-)
-
-type reply struct {
-	Progress string       `json:"progress,omitempty"`
-	Done     bool         `json:"done,omitempty"`
-	Err      string       `json:"err,omitempty"`
-	Closing  bool         `json:"closing,omitempty"` // supervisor is on its way out: ask the next one
-	Lease    string       `json:"lease,omitempty"`
-	Server   *serverInfo  `json:"server,omitempty"`
-	Port     int          `json:"port,omitempty"`
-	Servers  []serverInfo `json:"servers,omitempty"`
-	Leases   []int        `json:"leases,omitempty"` // process ids
-	Held     bool         `json:"held,omitempty"`
-}
-
-type serverInfo struct {
-	ID      string     `json:"id"`
-	Kind    kind       `json:"kind"`
-	Version string     `json:"version"`
-	Own     bool       `json:"own,omitempty"`
-	Config  []string   `json:"config,omitempty"`
-	Nodes   []nodeInfo `json:"nodes"`
-	// Program starts a program that came with the server, such as mysqlbinlog:
-	// append its name to the last element.
-	Program []string `json:"program,omitempty"`
-}
-
-type nodeInfo struct {
-	Port int    `json:"port"`
-	Log  string `json:"log"`
-	PID  int    `json:"pid,omitempty"` // 0 when not running
+	return fmt.Sprintf("%s/%s/%d/%q/%q", s.Kind, s.Version, s.Nodes, s.Config, s.Files) // maps print in order of their keys
 }

@@ -101,7 +101,7 @@ func (postgresRecipe) prepare(ctx context.Context, n *node) error {
 	if !n.inst.spec.Durable {
 		conf = append(conf, "fsync = off", "full_page_writes = off")
 	}
-	conf = append(conf, n.inst.spec.Config...)
+	conf = append(conf, n.config()...)
 	// postgresql.auto.conf is read after postgresql.conf, and ALTER SYSTEM
 	// rewrites it: it must stay the test's own.
 	return n.inst.place.write(filepath.Join(data, "postgresql.conf"), strings.Join(conf, "\n")+"\n")

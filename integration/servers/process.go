@@ -111,6 +111,14 @@ func (p *process) running() bool {
 	}
 }
 
+// end says how a process ended; call it after done.
+func (p *process) end() string {
+	if p.err != nil {
+		return p.err.Error()
+	}
+	return "exit status 0"
+}
+
 // stop sends a signal and waits; when ctx ends first, it kills.
 func (p *process) stop(ctx context.Context, sig syscall.Signal) error {
 	if err := syscall.Kill(p.pid, sig); err != nil && !errors.Is(err, syscall.ESRCH) {
@@ -185,7 +193,7 @@ func (p *process) waitFor(ctx context.Context, ready func() bool) error {
 		select {
 		case <-tick.C:
 		case <-p.done:
-			return fmt.Errorf("it ended by itself (%v); last lines of its log:\n%s", p.err, p.tail())
+			return fmt.Errorf("it ended by itself (%s); last lines of its log:\n%s", p.end(), p.tail())
 		case <-ctx.Done():
 			return fmt.Errorf("it did not get ready: %w; last lines of its log:\n%s", ctx.Err(), p.tail())
 		}

@@ -49,7 +49,7 @@ func (redisRecipe) program(n *node) program {
 	} else {
 		argv = append(argv, "--save", "")
 	}
-	for _, line := range n.inst.spec.Config {
+	for _, line := range n.config() {
 		argv = append(argv, strings.Fields(strings.Replace(line, "=", " ", 1))...)
 	}
 	return program{argv: argv, dir: n.dir}

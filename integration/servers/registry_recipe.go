@@ -47,7 +47,7 @@ func (registryRecipe) program(n *node) program {
 		fmt.Sprintf("-Dquarkus.http.port=%d", n.port()),
 		"-Djava.io.tmpdir=" + n.dir,
 	}
-	for _, line := range n.inst.spec.Config {
+	for _, line := range n.config() {
 		argv = append(argv, "-D"+strings.TrimPrefix(line, "-D"))
 	}
 	jar := "apicurio-registry-app-" + registryVersion + "-runner.jar"

@@ -275,12 +275,15 @@ func (r *Run) Hold(ctx context.Context) error {
 
 // Down ends the hold. If no process but this one uses servers, or with force,
 // they are stopped; otherwise they stop after the last user, and Down reports
-// the process ids of the users.
+// the process ids of the users. The Run is closed.
 func (r *Run) Down(ctx context.Context, force bool) (users []int, err error) {
+	r.mu.Lock()
+	id := r.id
+	r.mu.Unlock()
+	rep, err := r.ask(ctx, request{Op: opDown, Lease: id, Force: force})
 	if err := r.Close(); err != nil {
 		return nil, fmt.Errorf("end the lease: %w", err)
 	}
-	rep, err := r.ask(ctx, request{Op: opDown, Force: force})
 	if err != nil {
 		if nobodyListens(err) {
 			return nil, nil

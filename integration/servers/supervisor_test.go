@@ -115,7 +115,7 @@ func begin(t *testing.T, dir string, n int) []*child {
 // the directories of testing.T are not.
 func runDirectory(t *testing.T) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("/var/tmp", "penstock-servers-")
+	dir, err := os.MkdirTemp("/var/tmp", "penstock-servers-") //nolint:usetesting // see above
 	if err != nil {
 		t.Fatal(err)
 	}

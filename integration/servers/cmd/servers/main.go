@@ -113,7 +113,7 @@ func up(ctx context.Context, run *servers.Run, names []string, foreground bool, 
 		return err
 	}
 	if !foreground {
-		fmt.Fprintln(out, "\nThey stay up. Stop them with: make servers-down (servers down)")
+		fmt.Fprintln(out, "\nThey stay up. Stop them with: make servers-down")
 		return nil
 	}
 	fmt.Fprintln(out, "\nCtrl-C stops them.")
@@ -137,7 +137,7 @@ func down(ctx context.Context, run *servers.Run, force bool, out io.Writer) erro
 
 func install(ctx context.Context, run *servers.Run, names []string, out io.Writer) error {
 	if len(names) == 0 {
-		names = servers.Names()
+		names = append(servers.Names(), "postgres:15", "postgres:18") // all that tests use
 	}
 	for _, name := range names {
 		if err := run.Install(ctx, name); err != nil {
