@@ -66,7 +66,7 @@ func start(ctx context.Context, bin, dir string, rest, broker string, env []stri
 			return false, d.gone()
 		default:
 		}
-		var ignored any
+		var ignored json.RawMessage
 		return d.get(ctx, "/readyz", &ignored) == nil, nil
 	})
 	if err != nil {
@@ -108,9 +108,6 @@ func (d *daemon) get(ctx context.Context, path string, into any) error {
 	if resp.StatusCode != http.StatusOK {
 		return fmt.Errorf("GET %s: %s", path, resp.Status)
 	}
-	if path == "/readyz" {
-		return nil
-	}
 	return json.NewDecoder(resp.Body).Decode(into)
 }
 
@@ -147,6 +144,15 @@ func (d *daemon) healthy(ctx context.Context) error {
 
 func (d *daemon) gone() error {
 	return fmt.Errorf("the daemon ended by itself: %w; its log ends with:\n%s", d.err, d.tail())
+}
+
+// account is what the daemon says of itself when things go wrong.
+func (d *daemon) account(ctx context.Context) string {
+	var ready json.RawMessage
+	if err := d.get(ctx, "/readyz", &ready); err != nil {
+		ready = json.RawMessage(err.Error())
+	}
+	return fmt.Sprintf("the daemon says of itself %s and its log ends with:\n%s", ready, d.tail())
 }
 
 // tail returns the end of the daemon's log.

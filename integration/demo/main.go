@@ -25,8 +25,10 @@ const (
 	liveFor   = 20 * time.Second
 	shopRate  = 60 // transactions a second in each database
 	probeRate = 50 // probes a second in each database
-	// patience is how long a phase may stand still before the demo gives up.
-	patience = 10 * time.Minute
+	// patience is how long a phase may take, and standstill how long the first
+	// copy may go without another row, before the demo gives up.
+	patience   = 10 * time.Minute
+	standstill = 90 * time.Second
 )
 
 func main() {
@@ -335,11 +337,13 @@ func (d *demo) copy(ctx context.Context) error {
 		}
 		return strings.Join(parts, "   ")
 	}
+	sum, moved := 0, began
 	return poll(ctx, patience, 250*time.Millisecond, func() (bool, error) {
 		if err := d.daemon.healthy(ctx); err != nil {
 			return false, err
 		}
-		missing := false
+		missing, before := false, sum
+		sum = 0
 		for i, m := range d.mirrors {
 			if m.copied > 0 {
 				continue
@@ -350,12 +354,19 @@ func (d *demo) copy(ctx context.Context) error {
 			}
 			if counts[i] < rows {
 				missing = true
+				sum += counts[i]
 				continue
 			}
 			m.copied = time.Since(began)
 			d.t.say("  %-25s %s rows in %s, %s a second", m.title, thousands(rows), seconds(m.copied), thousands(int(float64(rows)/m.copied.Seconds())))
 		}
 		d.t.status("%s", progress())
+		if sum != before {
+			moved = time.Now()
+		}
+		if missing && time.Since(moved) > standstill {
+			return false, fmt.Errorf("no row has come for %s; %s", standstill, d.daemon.account(ctx))
+		}
 		return !missing, nil
 	})
 }

@@ -104,7 +104,7 @@ func (e *elasticStore) count(ctx context.Context, tables []shopTable) (int, erro
 	for _, t := range tables {
 		var answer struct{ Count int }
 		err := e.call(ctx, http.MethodGet, "/"+e.target(t.name)+"/_count", nil, &answer)
-		if err != nil && !errors.Is(err, errNotFound) { // nothing has come yet
+		if err != nil && !errors.Is(err, errNotYet) {
 			return 0, fmt.Errorf("count the documents of %s: %w", t.name, err)
 		}
 		total += answer.Count
@@ -115,7 +115,7 @@ func (e *elasticStore) count(ctx context.Context, tables []shopTable) (int, erro
 // watch asks for the probes that are under way, by their ids, which
 // Elasticsearch answers without waiting for a refresh.
 func (e *elasticStore) watch(ctx context.Context, w *stopwatch) error {
-	tick := time.NewTicker(2 * time.Millisecond)
+	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	for {
 		select {
@@ -127,6 +127,9 @@ func (e *elasticStore) watch(ctx context.Context, w *stopwatch) error {
 		if len(ids) == 0 {
 			continue
 		}
+		// They arrive in this order, and asking must not be what keeps the
+		// server busy.
+		ids = ids[:min(len(ids), 100)]
 		names := make([]string, len(ids))
 		for i, id := range ids {
 			names[i] = strconv.FormatInt(id, 10)
@@ -142,7 +145,7 @@ func (e *elasticStore) watch(ctx context.Context, w *stopwatch) error {
 		switch {
 		case ctx.Err() != nil:
 			return nil
-		case errors.Is(err, errNotFound):
+		case errors.Is(err, errNotYet):
 			continue
 		case err != nil:
 			return fmt.Errorf("look for the probes in Elasticsearch: %w", err)
@@ -207,7 +210,9 @@ func stars(n int) string {
 	return string([]rune(five)[5-min(5, n) : 10-min(5, n)])
 }
 
-var errNotFound = errors.New("not found")
+// errNotYet is the answer about an index that does not exist yet, or whose
+// shards are about to start.
+var errNotYet = errors.New("not there yet")
 
 func (e *elasticStore) call(ctx context.Context, method, path string, body, into any) error {
 	b, err := json.Marshal(body)
@@ -231,8 +236,8 @@ func (e *elasticStore) call(ctx context.Context, method, path string, body, into
 	switch {
 	case err != nil:
 		return err
-	case resp.StatusCode == http.StatusNotFound:
-		return errNotFound
+	case resp.StatusCode == http.StatusNotFound, resp.StatusCode == http.StatusServiceUnavailable:
+		return errNotYet
 	case resp.StatusCode/100 != 2:
 		return fmt.Errorf("%s %s: %s %.300s", method, path, resp.Status, answer)
 	}

@@ -102,8 +102,11 @@ func thousands[N int | int64](n N) string {
 
 func seconds(d time.Duration) string { return fmt.Sprintf("%.1f s", d.Seconds()) }
 
-// millis renders a latency.
+// millis renders a latency, or a dash when there is none yet.
 func millis(d time.Duration) string {
+	if d == 0 {
+		return "–"
+	}
 	ms := float64(d) / float64(time.Millisecond)
 	if ms < 10 {
 		return fmt.Sprintf("%.1f ms", ms)
