@@ -32,11 +32,22 @@ func wide() (*schema.Table, func(b *schema.Batch)) {
 	constant := func(s string) *schema.Value { v := schema.Text(s); return &v }
 	str, i64 := &schema.Schema{Type: schema.TypeString}, &schema.Schema{Type: schema.TypeInt64}
 	source := &schema.Schema{Type: schema.TypeStruct, Name: "io.debezium.connector.postgresql.Source", Version: 1, Fields: []schema.Field{
-		{Name: "version", Schema: str, Const: constant("3.6.1.Final")}, {Name: "connector", Schema: str, Const: constant("postgresql")},
-		{Name: "name", Schema: str, Const: constant("bench")}, {Name: "ts_ms", Schema: i64}, {Name: "snapshot", Schema: str},
-		{Name: "db", Schema: str, Const: constant("shop")}, {Name: "sequence", Schema: str}, {Name: "ts_us", Schema: i64}, {Name: "ts_ns", Schema: i64},
-		{Name: "schema", Schema: str, Const: constant("public")}, {Name: "table", Schema: str, Const: constant("orders")},
-		{Name: "txId", Schema: i64}, {Name: "lsn", Schema: i64}, {Name: "xmin", Schema: optionalInt64}, {Name: "origin", Schema: str.AsOptional()}, {Name: "origin_lsn", Schema: optionalInt64},
+		{Name: "version", Schema: str, Const: constant("3.6.1.Final")},
+		{Name: "connector", Schema: str, Const: constant("postgresql")},
+		{Name: "name", Schema: str, Const: constant("bench")},
+		{Name: "ts_ms", Schema: i64},
+		{Name: "snapshot", Schema: str},
+		{Name: "db", Schema: str, Const: constant("shop")},
+		{Name: "sequence", Schema: str},
+		{Name: "ts_us", Schema: i64},
+		{Name: "ts_ns", Schema: i64},
+		{Name: "schema", Schema: str, Const: constant("public")},
+		{Name: "table", Schema: str, Const: constant("orders")},
+		{Name: "txId", Schema: i64},
+		{Name: "lsn", Schema: i64},
+		{Name: "xmin", Schema: optionalInt64},
+		{Name: "origin", Schema: str.AsOptional()},
+		{Name: "origin_lsn", Schema: optionalInt64},
 	}}
 	t := &schema.Table{Database: "shop", Schema: "public", Name: "orders", Key: []int{0}, Columns: cols, Source: source}
 	return t, func(b *schema.Batch) {

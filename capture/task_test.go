@@ -481,10 +481,10 @@ func splitStruct(s string) []string {
 	var fields []string
 	depth, from := 0, 1
 	for i, r := range s {
-		switch {
-		case r == '(':
+		switch r {
+		case '(':
 			depth++
-		case r == ')':
+		case ')':
 			depth--
 		}
 		if depth == 1 && r == ' ' || depth == 0 {

@@ -176,7 +176,7 @@ func Find(class string, header bool) (Plugin, error) {
 	if why := unsupported(class); why != "" {
 		return Plugin{}, fmt.Errorf("%s%s", why, there)
 	}
-	return Plugin{}, fmt.Errorf("Class %s could not be found%s", class, there) //nolint:revive,staticcheck // Kafka's sentence, which clients match on
+	return Plugin{}, fmt.Errorf("Class %s could not be found%s", class, there) //nolint:staticcheck // Kafka's sentence, which clients match on
 }
 
 // named reports whether the plugin goes by a name: its own, a class, or a

@@ -78,13 +78,20 @@ func envelope(tb testing.TB) (*schema.Schema, schema.Value) {
 	}
 	stamp := typed(schema.TypeInt64, "", true)
 	s := &schema.Schema{Type: schema.TypeStruct, Name: "shop.public.customers.Envelope", Version: 2, Fields: []schema.Field{
-		{Name: "before", Schema: row}, {Name: "after", Schema: row}, {Name: "source", Schema: source},
+		{Name: "before", Schema: row},
+		{Name: "after", Schema: row},
+		{Name: "source", Schema: source},
 		{Name: "transaction", Schema: typed(schema.TypeString, "", true), Const: new(schema.Value)},
 		{Name: "op", Schema: text(false)},
-		{Name: "ts_ms", Schema: stamp}, {Name: "ts_us", Schema: stamp}, {Name: "ts_ns", Schema: stamp},
+		{Name: "ts_ms", Schema: stamp},
+		{Name: "ts_us", Schema: stamp},
+		{Name: "ts_ns", Schema: stamp},
 	}}
 	return s, schema.Seq(schema.KindStruct, []schema.Value{
-		{}, after, schema.Seq(schema.KindStruct, sourceRow), {}, schema.Text("c"),
+		{},
+		after, schema.Seq(schema.KindStruct, sourceRow),
+		{},
+		schema.Text("c"),
 		schema.Int(1763872265200), schema.Int(1763872265200111), schema.Int(1763872265200111222),
 	})
 }

@@ -124,6 +124,8 @@ func same(v schema.Value, want any) bool {
 			a, okA := new(big.Int).SetString(string(text), 10)
 			b, okB := new(big.Int).SetString(want.String(), 10)
 			return okA && okB && a.Cmp(b) == 0
+		default:
+			return false
 		}
 	case []any:
 		elems := v.Elems()

@@ -150,7 +150,8 @@ func TestValue_EqualTellsApart(t *testing.T) {
 	t.Parallel()
 	nan := math.Float64frombits(0x7FF8000000000001)
 	different := []schema.Value{
-		{}, schema.Absent(), schema.Bool(false), schema.Bool(true), schema.Int(0), schema.Int(1), schema.Float(0), schema.Float(math.Copysign(0, -1)), schema.Float(nan),
+		{},
+		schema.Absent(), schema.Bool(false), schema.Bool(true), schema.Int(0), schema.Int(1), schema.Float(0), schema.Float(math.Copysign(0, -1)), schema.Float(nan),
 		schema.Text(""), schema.Text("a"), schema.Bytes([]byte("a")), schema.Decimal([]byte("1")), schema.Text("1"),
 		schema.Seq(schema.KindArray, nil), schema.Seq(schema.KindMap, nil), schema.Seq(schema.KindStruct, nil),
 		schema.Seq(schema.KindArray, []schema.Value{{}}), schema.Seq(schema.KindArray, []schema.Value{schema.Int(1)}),

@@ -109,7 +109,7 @@ func (s *Set) Lookup(key string) (*Def, bool) {
 }
 
 // Problem is something wrong with a setting.
-type Problem struct {
+type Problem struct { //nolint:errname // it is a finding, and an error only by the way
 	Key string
 	// Message says what is wrong and how to mend it, with the value unless it
 	// is a secret.
@@ -219,7 +219,7 @@ func (d *Def) isDefault(text string) bool {
 
 func (d *Def) parse(text string, isSet bool) (parsed, error) {
 	invalid := func(why string) error {
-		return fmt.Errorf("Invalid value %s for configuration %s: %s", d.show(text), d.Key, why) //nolint:revive,staticcheck // Kafka's sentence, which clients match on
+		return fmt.Errorf("Invalid value %s for configuration %s: %s", d.show(text), d.Key, why) //nolint:staticcheck // Kafka's sentence, which clients match on
 	}
 	p := parsed{text: text}
 	if d.Type != String && d.Type != Password {

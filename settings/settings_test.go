@@ -121,7 +121,7 @@ func TestProblems_WarningsAreNoError(t *testing.T) {
 	if err := (settings.Problems{{Key: "a", Message: "m", Warning: true}}).Err(); err != nil {
 		t.Errorf("a warning is the error %v", err)
 	}
-	if err := (settings.Problems)(nil).Err(); err != nil {
+	if err := settings.Problems(nil).Err(); err != nil {
 		t.Errorf("no problem is the error %v", err)
 	}
 }
@@ -175,8 +175,10 @@ func TestWithPrefix_CutsThePrefix(t *testing.T) {
 func TestUnknown_SuggestsWhatWasMeant(t *testing.T) {
 	t.Parallel()
 	s := settings.NewSet([]settings.Def{
-		{Key: "table.include.list", Type: settings.List}, {Key: "table.exclude.list", Type: settings.List},
-		{Key: "database.hostname", Type: settings.String, Aliases: []string{"database.host"}}, {Key: "name", Type: settings.String},
+		{Key: "table.include.list", Type: settings.List},
+		{Key: "table.exclude.list", Type: settings.List},
+		{Key: "database.hostname", Type: settings.String, Aliases: []string{"database.host"}},
+		{Key: "name", Type: settings.String},
 	})
 	tests := []struct{ key, message string }{
 		{"tabel.include.list", `Unknown configuration "tabel.include.list": did you mean "table.include.list"?`},

@@ -50,8 +50,10 @@ func newDatabase(seed uint64, tables int) *database {
 	}}
 	i64 := &schema.Schema{Type: schema.TypeInt64}
 	for i := range tables {
-		t := &schema.Table{Schema: "s", Name: "t" + strconv.Itoa(i), Key: []int{0}, Source: source,
-			Columns: []schema.Column{{Name: "id", Schema: i64}, {Name: "v", Schema: i64}}}
+		t := &schema.Table{
+			Schema: "s", Name: "t" + strconv.Itoa(i), Key: []int{0}, Source: source,
+			Columns: []schema.Column{{Name: "id", Schema: i64}, {Name: "v", Schema: i64}},
+		}
 		d.tables = append(d.tables, t)
 		d.rows[t.Path()] = map[int64]int64{}
 		for id := range int64(d.rnd.IntN(300)) {

@@ -265,11 +265,11 @@ func (s *source) take(it *item) {
 		return
 	}
 	t.left--
-	switch {
-	case t.held == nil: // nothing of this table is on its way
+	switch t.held {
+	case nil: // nothing of this table is on its way
 		it.ends = append(it.ends, it.of)
 		s.deliver = append(s.deliver, it)
-	case t.held == it:
+	case it:
 		it.ends = append(it.ends, it.of)
 	default:
 		t.held.ends = append(t.held.ends, it.of)

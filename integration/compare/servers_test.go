@@ -40,10 +40,21 @@ func TestMySQLToMongo_FindsPlantedDifferences(t *testing.T) {
 	at := time.Date(2026, 3, 4, 5, 6, 7, 123456000, time.UTC)
 	full := bson.D{
 		{Key: "_id", Value: bson.D{{Key: "id", Value: id}, {Key: "part", Value: `añ|"b\`}}},
-		{Key: "flag", Value: true}, {Key: "bits", Value: int32(257)}, {Key: "price", Value: price},
-		{Key: "ratio", Value: float64(float32(1.1))}, {Key: "wide", Value: 0.1}, {Key: "kind", Value: "b"}, {Key: "tags", Value: "x,y"},
-		{Key: "raw", Value: bson.Binary{Data: []byte{0, 0xff}}}, {Key: "doc", Value: `{"a":[1.5,null]}`}, {Key: "born", Value: int32(-1)},
-		{Key: "at", Value: at.UnixMicro()}, {Key: "upd", Value: at}, {Key: "took", Value: int64(-43200500000)}, {Key: "year", Value: int32(1999)}, {Key: "body", Value: ""},
+		{Key: "flag", Value: true},
+		{Key: "bits", Value: int32(257)},
+		{Key: "price", Value: price},
+		{Key: "ratio", Value: float64(float32(1.1))},
+		{Key: "wide", Value: 0.1},
+		{Key: "kind", Value: "b"},
+		{Key: "tags", Value: "x,y"},
+		{Key: "raw", Value: bson.Binary{Data: []byte{0, 0xff}}},
+		{Key: "doc", Value: `{"a":[1.5,null]}`},
+		{Key: "born", Value: int32(-1)},
+		{Key: "at", Value: at.UnixMicro()},
+		{Key: "upd", Value: at},
+		{Key: "took", Value: int64(-43200500000)},
+		{Key: "year", Value: int32(1999)},
+		{Key: "body", Value: ""},
 	}
 	sparse := bson.D{{Key: "_id", Value: bson.D{{Key: "id", Value: int64(2)}, {Key: "part", Value: ""}}}}
 	if _, err := collection.InsertMany(t.Context(), []any{full, sparse}); err != nil {
