@@ -1,0 +1,125 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"time"
+)
+
+// source is a database with the tables stage, full, and bench.
+type source interface {
+	// config is what a connector needs to read bench; id is unique to it.
+	config(id string) map[string]string
+	// table is bench as the topic's name has it after the prefix.
+	table() string
+	// exec runs one statement.
+	exec(ctx context.Context, statement string) error
+	// queue empties bench and returns the function that then loads all rows in
+	// transactions of per rows. What the log has from queue on is kept.
+	queue(ctx context.Context) (load func(ctx context.Context, per int) error, err error)
+	// rawLog reads what was logged since queue and does nothing with it.
+	rawLog(ctx context.Context) (name string, run func() (measured, error), err error)
+	// rawTable reads bench and does nothing with it.
+	rawTable(ctx context.Context) (name string, run func() (measured, error))
+	// clean drops what a connector left in the server.
+	clean(ctx context.Context) error
+	close() error
+}
+
+// opener finds or opens one of the suite's sources.
+type opener func(ctx context.Context, s *suite) (source, error)
+
+// marker is the first row, by which a connector shows that it reads the log.
+const marker = "INSERT INTO bench SELECT * FROM stage WHERE id = 0"
+
+// streamCase drains queued inserts.
+func streamCase(open opener, per int) func(context.Context, *suite, measurement) error {
+	return func(ctx context.Context, s *suite, m measurement) (err error) {
+		src, err := open(ctx, s)
+		if err != nil {
+			return err
+		}
+		load, err := src.queue(ctx)
+		if err != nil {
+			return err
+		}
+		d, err := s.start(ctx, m.id())
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, end(d), src.clean(context.WithoutCancel(ctx))) }()
+		config := maps.Clone(src.config(m.id()))
+		config["snapshot.mode"] = "initial" // of the empty table
+		if err := create(ctx, d, m.id(), config); err != nil {
+			return err
+		}
+		topic := m.id() + "." + src.table()
+		count := func(ctx context.Context) (int, error) { return s.records(ctx, topic), nil }
+		if err := src.exec(ctx, marker); err != nil {
+			return err
+		}
+		if err := reach(ctx, d, m.id(), 50*time.Millisecond, 1, count); err != nil {
+			return err
+		}
+		if err := halt(ctx, d, m.id()); err != nil {
+			return err
+		}
+		if err := load(ctx, per); err != nil {
+			return err
+		}
+		name, raw, err := src.rawLog(ctx)
+		if err != nil {
+			return err
+		}
+		return m.both(
+			func() error { return m.baseline(name, raw) },
+			func() error {
+				return m.daemon(d, s.rows,
+					func() error { return d.Call(ctx, http.MethodPut, "/connectors/"+m.id()+"/resume", nil, nil) },
+					func(*result) error { return reach(ctx, d, m.id(), 20*time.Millisecond, s.rows+1, count) })
+			})
+	}
+}
+
+// snapshotCase copies a full table.
+func snapshotCase(open opener) func(context.Context, *suite, measurement) error {
+	return func(ctx context.Context, s *suite, m measurement) (err error) {
+		src, err := open(ctx, s)
+		if err != nil {
+			return err
+		}
+		load, err := src.queue(ctx)
+		if err != nil {
+			return err
+		}
+		if err := load(ctx, 10_000); err != nil {
+			return err
+		}
+		d, err := s.start(ctx, m.id())
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, end(d), src.clean(context.WithoutCancel(ctx))) }()
+		topic := m.id() + "." + src.table()
+		count := func(ctx context.Context) (int, error) { return s.records(ctx, topic), nil }
+		name, raw := src.rawTable(ctx)
+		return m.both(
+			func() error { return m.baseline(name, raw) },
+			func() error {
+				return m.daemon(d, s.rows,
+					func() error { return create(ctx, d, m.id(), src.config(m.id())) },
+					func(*result) error { return reach(ctx, d, m.id(), 20*time.Millisecond, s.rows, count) })
+			})
+	}
+}
+
+// wrap names a statement that failed.
+func wrap(err error, statement string) error {
+	if err != nil {
+		return fmt.Errorf("run %.80q: %w", statement, err)
+	}
+	return nil
+}

@@ -1,0 +1,167 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/penstock/penstock/integration/daemon"
+	"github.com/penstock/penstock/integration/servers"
+)
+
+// benchCase is one thing to measure.
+type benchCase struct {
+	name string
+	run  func(ctx context.Context, s *suite, m measurement) error
+}
+
+func allCases() []benchCase {
+	return []benchCase{
+		{"pg-stream-1000", streamCase(postgresSource, 1000)},
+		{"pg-stream-1", streamCase(postgresSource, 1)},
+		{"pg-snapshot", snapshotCase(postgresSource)},
+		{"mysql-stream", streamCase(mysqlSource, 1000)},
+		{"mysql-snapshot", snapshotCase(mysqlSource)},
+		{"pg-latency", latencyCase(postgresSource)},
+		{"mysql-latency", latencyCase(mysqlSource)},
+		{"sink-mongodb", sinkCase(openMongo)},
+		{"sink-elasticsearch", sinkCase(openElastic)},
+	}
+}
+
+// suite is a run: its servers, its program and what was measured.
+type suite struct {
+	rows    int
+	dir     string
+	program string
+	servers *servers.Run
+	kafka   *servers.KafkaServer
+	client  *kgo.Client
+	report  report
+
+	postgres, mysql source // nil until a case asks
+	mongo           *mongoStore
+	elastic         *elasticStore
+	filled          string // the sinks' topic
+}
+
+func open(ctx context.Context, p plan) (s *suite, err error) {
+	s = &suite{rows: p.rows, report: report{Machine: machine(), Rows: p.rows, Rounds: p.rounds, Servers: map[string]string{}}}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.close())
+		}
+	}()
+	if s.dir, err = os.MkdirTemp("", "penstock-bench-"); err != nil {
+		return s, fmt.Errorf("make a folder: %w", err)
+	}
+	if s.program, err = daemon.Build(ctx, s.dir); err != nil {
+		return s, err
+	}
+	if s.report.Version, err = version(ctx, s.program); err != nil {
+		return s, err
+	}
+	if s.servers, err = servers.Open(ctx); err != nil {
+		return s, err
+	}
+	s.servers.Progress = func(line string) { fmt.Fprintln(os.Stderr, line) }
+	if s.kafka, err = s.servers.StartKafka(ctx); err != nil {
+		return s, err
+	}
+	s.report.Servers["Kafka"] = s.kafka.Version
+	if s.client, err = kgo.NewClient(kgo.SeedBrokers(s.kafka.Brokers()...)); err != nil {
+		return s, fmt.Errorf("connect to Kafka: %w", err)
+	}
+	return s, nil
+}
+
+func (s *suite) close() error {
+	var errs []error
+	for _, src := range []source{s.postgres, s.mysql} {
+		if src != nil {
+			errs = append(errs, src.close())
+		}
+	}
+	if s.mongo != nil {
+		errs = append(errs, s.mongo.close())
+	}
+	if s.client != nil {
+		s.client.Close()
+	}
+	if s.servers != nil {
+		errs = append(errs, s.servers.Close())
+	}
+	if s.dir != "" {
+		errs = append(errs, os.RemoveAll(s.dir))
+	}
+	return errors.Join(errs...)
+}
+
+// start runs a fresh daemon without connectors.
+func (s *suite) start(ctx context.Context, name string) (*daemon.Daemon, error) {
+	port, err := s.servers.FreePort(ctx)
+	if err != nil {
+		return nil, err
+	}
+	dir, err := os.MkdirTemp(s.dir, name)
+	if err != nil {
+		return nil, fmt.Errorf("make a folder: %w", err)
+	}
+	rest := fmt.Sprintf("127.0.0.1:%d", port)
+	d := &daemon.Daemon{Path: s.program, Dir: dir, REST: rest, Env: []string{
+		"PENSTOCK_DATA_DIR=" + dir,
+		"PENSTOCK_LISTENERS=http://" + rest,
+		"PENSTOCK_BOOTSTRAP_SERVERS=" + strings.Join(s.kafka.Brokers(), ","),
+		"PENSTOCK_GROUP_ID=" + name,
+		"PENSTOCK_CONFIG_STORAGE_TOPIC=" + name + "-configs", "PENSTOCK_OFFSET_STORAGE_TOPIC=" + name + "-offsets", "PENSTOCK_STATUS_STORAGE_TOPIC=" + name + "-status",
+		"PENSTOCK_CONFIG_STORAGE_REPLICATION_FACTOR=1", "PENSTOCK_OFFSET_STORAGE_REPLICATION_FACTOR=1", "PENSTOCK_STATUS_STORAGE_REPLICATION_FACTOR=1",
+		"PENSTOCK_KEY_CONVERTER_SCHEMAS_ENABLE=false", "PENSTOCK_VALUE_CONVERTER_SCHEMAS_ENABLE=false",
+	}}
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	if err := d.Start(ctx); err != nil {
+		return nil, errors.Join(err, d.Kill())
+	}
+	return d, nil
+}
+
+// records counts what a topic holds; of a topic that is not there yet, 0.
+func (s *suite) records(ctx context.Context, topic string) int {
+	ends, err := kadm.NewClient(s.client).ListEndOffsets(ctx, topic)
+	if err != nil {
+		return 0
+	}
+	n := 0
+	ends.Each(func(o kadm.ListedOffset) { n += max(0, int(o.Offset)) })
+	return n
+}
+
+// reach waits until count returns at least want, while the connector is well.
+func reach(ctx context.Context, d *daemon.Daemon, connector string, interval time.Duration, want int, count func(context.Context) (int, error)) error {
+	tick := time.NewTicker(interval)
+	defer tick.Stop()
+	for i := 0; ; i++ {
+		n, err := count(ctx)
+		if err != nil || n >= want {
+			return err
+		}
+		if i%50 == 49 { // the REST interface costs the daemon CPU time
+			if st, err := d.Status(ctx, connector); err == nil && st.Failed() {
+				return fmt.Errorf("the connector failed: %+v", st)
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("%d of %d rows: %w\n%s", n, want, ctx.Err(), d.Tail())
+		case <-d.Done():
+			return fmt.Errorf("the daemon ended by itself\n%s", d.Tail())
+		case <-tick.C:
+		}
+	}
+}
