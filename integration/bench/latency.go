@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/penstock/penstock/integration/daemon"
 )
 
 const (
@@ -35,61 +37,81 @@ func latencyCase(open opener) func(context.Context, *suite, measurement) error {
 		if s.rows < total {
 			return fmt.Errorf("ROWS=%d is too few, this case takes %d", s.rows, total)
 		}
-		if _, err := src.queue(ctx); err != nil {
-			return err
-		}
-		d, err := s.start(ctx, m.id())
+		all, err := m.runners(ctx)
 		if err != nil {
 			return err
 		}
-		defer func() { err = errors.Join(err, end(d), src.clean(context.WithoutCancel(ctx))) }()
-		if err := create(ctx, d, m.id(), src.config(m.id())); err != nil {
-			return err
+		defer func() { err = errors.Join(err, release(all), src.clean(context.WithoutCancel(ctx))) }()
+		var contestants []func() error
+		for _, r := range all {
+			contestants = append(contestants, func() error { return latency(ctx, s, m, src, r, total) })
 		}
-		topic := m.id() + "." + src.table()
-		if err := src.exec(ctx, marker); err != nil {
-			return err
-		}
-		count := func(ctx context.Context) (int, error) { return s.records(ctx, topic), nil }
-		if err := reach(ctx, d, m.id(), 50*time.Millisecond, 1, count); err != nil {
-			return err
-		}
-		reading, stop := context.WithTimeout(ctx, latencyFor+time.Minute)
-		defer stop()
-		var arrivals []arrival
-		var readErr error
-		done := make(chan struct{})
-		go func() {
-			defer close(done)
-			arrivals, readErr = consume(reading, s.kafka.Brokers(), topic, total)
-		}()
-		committed := make([]time.Time, total+1)
-		return m.daemon(d, total,
-			func() error {
-				err := commitAtRate(ctx, src, committed)
-				if err != nil {
-					stop()
-					<-done
-				}
-				return err
-			},
-			func(r *result) error {
-				<-done
-				if readErr != nil {
-					return readErr
-				}
-				var waits []time.Duration
-				for _, a := range arrivals {
-					if a.id > latencyRate {
-						waits = append(waits, max(0, a.at.Sub(committed[a.id])))
-					}
-				}
-				slices.Sort(waits)
-				millis := func(percent int) float64 { return waits[(len(waits)-1)*percent/100].Seconds() * 1e3 }
-				r.P50Millis, r.P99Millis, r.MaxMillis = millis(50), millis(99), millis(100)
-				return nil
-			})
+		return m.each(contestants...)
 	}
+}
+
+// latency measures one runner on an empty table.
+func latency(ctx context.Context, s *suite, m measurement, src source, r runner, total int) error {
+	if err := src.clean(ctx); err != nil {
+		return err
+	}
+	if _, err := src.queue(ctx); err != nil {
+		return err
+	}
+	topic := r.topic(src)
+	if err := s.topic(ctx, topic); err != nil {
+		return err
+	}
+	if err := r.create(ctx, src, nil); err != nil {
+		return err
+	}
+	if _, err := r.Await(ctx, r.id, daemon.Status.Running); err != nil {
+		return err
+	}
+	if err := src.exec(ctx, marker); err != nil {
+		return err
+	}
+	if err := reach(ctx, r.Daemon, r.id, 50*time.Millisecond, 1, s.counter(topic)); err != nil {
+		return err
+	}
+	reading, stop := context.WithTimeout(ctx, latencyFor+time.Minute)
+	defer stop()
+	var arrivals []arrival
+	var readErr error
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		arrivals, readErr = consume(reading, s.kafka.Brokers(), topic, total)
+	}()
+	committed := make([]time.Time, total+1)
+	err := m.runner(r, total,
+		func() error {
+			err := commitAtRate(ctx, src, committed)
+			if err != nil {
+				stop()
+				<-done
+			}
+			return err
+		},
+		func(res *result) error {
+			<-done
+			if readErr != nil {
+				return readErr
+			}
+			var waits []time.Duration
+			for _, a := range arrivals {
+				if a.id > latencyRate {
+					waits = append(waits, max(0, a.at.Sub(committed[a.id])))
+				}
+			}
+			slices.Sort(waits)
+			millis := func(percent int) float64 { return waits[(len(waits)-1)*percent/100].Seconds() * 1e3 }
+			res.P50Millis, res.P99Millis, res.MaxMillis = millis(50), millis(99), millis(100)
+			return nil
+		})
+	stop()
+	<-done
+	return errors.Join(err, halt(ctx, r.Daemon, r.id))
 }
 
 // commitAtRate inserts rows from 1 on and notes when each was committed. A

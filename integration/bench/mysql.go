@@ -64,7 +64,7 @@ func (y *mysqlServer) table() string { return y.server.Database + ".bench" }
 func (y *mysqlServer) config(id string) map[string]string {
 	y.ids++
 	return map[string]string{
-		"connector.class": "mysql", "topic.prefix": id, "database.hostname": y.server.Host, "database.port": strconv.Itoa(y.server.Port),
+		"connector.class": "io.debezium.connector.mysql.MySqlConnector", "tasks.max": "1", "topic.prefix": id, "database.hostname": y.server.Host, "database.port": strconv.Itoa(y.server.Port),
 		"database.user": y.server.User, "database.password": y.server.Password, "database.server.id": strconv.Itoa(70_000 + y.ids),
 		"table.include.list": y.table(), "database.include.list": y.server.Database,
 	}

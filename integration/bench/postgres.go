@@ -25,7 +25,7 @@ func postgresSource(ctx context.Context, s *suite) (source, error) {
 	if s.postgres != nil {
 		return s.postgres, nil
 	}
-	server, err := s.servers.StartPostgres(ctx, servers.Config("max_wal_size=16GB", "shared_buffers=512MB", "synchronous_commit=off"))
+	server, err := s.servers.StartPostgres(ctx, servers.Config("max_wal_size=16GB", "shared_buffers=512MB"))
 	if err != nil {
 		return nil, err
 	}
@@ -67,7 +67,7 @@ func (p *postgres) table() string { return "public.bench" }
 
 func (p *postgres) config(id string) map[string]string {
 	return map[string]string{
-		"connector.class": "postgres", "topic.prefix": id, "database.hostname": p.server.Host, "database.port": strconv.Itoa(p.server.Port),
+		"connector.class": "io.debezium.connector.postgresql.PostgresConnector", "plugin.name": "pgoutput", "tasks.max": "1", "topic.prefix": id, "database.hostname": p.server.Host, "database.port": strconv.Itoa(p.server.Port),
 		"database.user": p.server.User, "database.password": p.server.Password, "database.dbname": p.server.Database,
 		"table.include.list": "public.bench", "publication.name": "bench_pub", "publication.autocreate.mode": "disabled", "slot.name": id,
 	}
@@ -80,10 +80,15 @@ func (p *postgres) queue(ctx context.Context) (func(context.Context, int) error,
 		}
 	}
 	return func(ctx context.Context, per int) error {
-		if err := p.exec(ctx, fmt.Sprintf("CALL load_rows(%d, %d)", p.rows, per)); err != nil {
-			return err
+		for _, q := range []string{
+			"SET synchronous_commit = off", fmt.Sprintf("CALL load_rows(%d, %d)", p.rows, per), "RESET synchronous_commit",
+			"VACUUM ANALYZE bench", // that no reader has to set hint bits
+		} {
+			if err := p.exec(ctx, q); err != nil {
+				return err
+			}
 		}
-		return p.exec(ctx, "VACUUM ANALYZE bench") // that no reader has to set hint bits
+		return nil
 	}, nil
 }
 
@@ -92,8 +97,8 @@ func (p *postgres) rawLog(ctx context.Context) (string, func() (measured, error)
 	if err := p.conn.QueryRow(ctx, "SELECT pg_current_wal_insert_lsn()::text").Scan(&end); err != nil {
 		return "", nil, fmt.Errorf("ask for the end of the log: %w", err)
 	}
-	path, err := exec.LookPath("pg_recvlogical")
-	if err != nil {
+	path := installed("pg_recvlogical")
+	if path == "" {
 		return "own slot reader", func() (measured, error) {
 			return raw(ctx, "slot", p.server.ReplicationURL(), rawSlotName, "bench_pub", end)
 		}, nil
@@ -104,6 +109,15 @@ func (p *postgres) rawLog(ctx context.Context) (string, func() (measured, error)
 			"-o", "proto_version=1", "-o", "publication_names=bench_pub",
 		})
 	}, nil
+}
+
+// installed returns the path of a program, or nothing.
+func installed(program string) string {
+	path, err := exec.LookPath(program)
+	if err != nil {
+		return ""
+	}
+	return path
 }
 
 func (p *postgres) rawTable(ctx context.Context) (string, func() (measured, error)) {

@@ -131,7 +131,14 @@ func rawCopy(ctx context.Context, args []string) (int, time.Time, error) {
 // rawSelect reads the packets of a result set one by one and drops them, as a
 // client does that keeps no rows. args: address, user, password, database.
 func rawSelect(ctx context.Context, args []string) (int, time.Time, error) {
-	conn, err := client.ConnectWithContext(ctx, args[0], args[1], args[2], args[3], 10*time.Second)
+	// In the plain old protocol, so that a query is its text and a result set
+	// has an end packet after the columns and one after the rows.
+	plain := func(c *client.Conn) error {
+		c.UnsetCapability(mysql.CLIENT_QUERY_ATTRIBUTES)
+		c.UnsetCapability(mysql.CLIENT_DEPRECATE_EOF)
+		return nil
+	}
+	conn, err := client.ConnectWithContext(ctx, args[0], args[1], args[2], args[3], 10*time.Second, plain)
 	if err != nil {
 		return 0, time.Time{}, fmt.Errorf("connect to MySQL: %w", err)
 	}
@@ -140,7 +147,7 @@ func rawSelect(ctx context.Context, args []string) (int, time.Time, error) {
 	if err != nil {
 		return 0, began, err
 	}
-	query := append(make([]byte, 4), byte(mysql.COM_QUERY)) // with room for the header
+	query := append(make([]byte, 4), mysql.COM_QUERY) // with room for the header
 	query = append(query, "SELECT * FROM bench"...)
 	conn.ResetSequence()
 	if err := conn.WritePacket(query); err != nil {

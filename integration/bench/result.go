@@ -9,8 +9,11 @@ import (
 	"strings"
 )
 
-// ours names Penstock among the contestants of a case.
-const ours = "Penstock"
+// ours and theirs are names of contestants.
+const (
+	ours   = "Penstock"
+	theirs = "Debezium"
+)
 
 // result is one contestant in one round of one case.
 type result struct {
@@ -144,7 +147,7 @@ func (r *report) markdown() string {
 	return b.String()
 }
 
-// contestants of a case, the baseline first, then Penstock.
+// contestants of a case, the baseline first, then Penstock, then the peer.
 func (r *report) contestants(name string) []string {
 	var found []string
 	for _, x := range r.Results {
@@ -156,6 +159,8 @@ func (r *report) contestants(name string) []string {
 		switch s {
 		case ours:
 			return 1
+		case theirs:
+			return 2
 		default:
 			return 0
 		}

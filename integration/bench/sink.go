@@ -10,7 +10,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"go.mongodb.org/mongo-driver/v2/mongo"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
@@ -43,12 +42,13 @@ func sinkCase[S store](open func(ctx context.Context, s *suite) (S, error)) func
 			return err
 		}
 		defer func() { err = errors.Join(err, end(d)) }()
-		return m.both(
+		r := runner{name: ours, Daemon: d}
+		return m.each(
 			func() error {
 				return m.baseline("bulk loader", func() (measured, error) { return dest.raw(ctx, m.id()+"_raw", s.rows) })
 			},
 			func() error {
-				return m.daemon(d, s.rows,
+				return m.runner(r, s.rows,
 					func() error { return create(ctx, d, m.id(), dest.config(s.filled, m.id())) },
 					func(*result) error {
 						return reach(ctx, d, m.id(), 200*time.Millisecond, s.rows, func(ctx context.Context) (int, error) { return dest.count(ctx, m.id()) })
@@ -63,8 +63,8 @@ func (s *suite) fill(ctx context.Context) error {
 	if s.filled != "" {
 		return nil
 	}
-	if _, err := kadm.NewClient(s.client).CreateTopic(ctx, 1, 1, nil, topic); err != nil {
-		return fmt.Errorf("create the topic %s: %w", topic, err)
+	if err := s.topic(ctx, topic); err != nil {
+		return err
 	}
 	err := benchRows(s.rows, 1000, func(rows []benchRow) error {
 		records := make([]*kgo.Record, len(rows))

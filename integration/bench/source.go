@@ -4,9 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"net/http"
 	"time"
+
+	"github.com/penstock/penstock/integration/daemon"
 )
 
 // source is a database with the tables stage, full, and bench.
@@ -46,26 +47,33 @@ func streamCase(open opener, per int) func(context.Context, *suite, measurement)
 		if err != nil {
 			return err
 		}
-		d, err := s.start(ctx, m.id())
+		all, err := m.runners(ctx)
 		if err != nil {
 			return err
 		}
-		defer func() { err = errors.Join(err, end(d), src.clean(context.WithoutCancel(ctx))) }()
-		config := maps.Clone(src.config(m.id()))
-		config["snapshot.mode"] = "initial" // of the empty table
-		if err := create(ctx, d, m.id(), config); err != nil {
-			return err
+		defer func() { err = errors.Join(err, release(all), src.clean(context.WithoutCancel(ctx))) }()
+		for _, r := range all {
+			if err := s.topic(ctx, r.topic(src)); err != nil {
+				return err
+			}
+			// The table is empty yet.
+			if err := r.create(ctx, src, map[string]string{"snapshot.mode": "initial"}); err != nil {
+				return err
+			}
+			if _, err := r.Await(ctx, r.id, daemon.Status.Running); err != nil {
+				return err
+			}
 		}
-		topic := m.id() + "." + src.table()
-		count := func(ctx context.Context) (int, error) { return s.records(ctx, topic), nil }
 		if err := src.exec(ctx, marker); err != nil {
 			return err
 		}
-		if err := reach(ctx, d, m.id(), 50*time.Millisecond, 1, count); err != nil {
-			return err
-		}
-		if err := halt(ctx, d, m.id()); err != nil {
-			return err
+		for _, r := range all {
+			if err := reach(ctx, r.Daemon, r.id, 50*time.Millisecond, 1, s.counter(r.topic(src))); err != nil {
+				return err
+			}
+			if err := halt(ctx, r.Daemon, r.id); err != nil {
+				return err
+			}
 		}
 		if err := load(ctx, per); err != nil {
 			return err
@@ -74,13 +82,17 @@ func streamCase(open opener, per int) func(context.Context, *suite, measurement)
 		if err != nil {
 			return err
 		}
-		return m.both(
-			func() error { return m.baseline(name, raw) },
-			func() error {
-				return m.daemon(d, s.rows,
-					func() error { return d.Call(ctx, http.MethodPut, "/connectors/"+m.id()+"/resume", nil, nil) },
-					func(*result) error { return reach(ctx, d, m.id(), 20*time.Millisecond, s.rows+1, count) })
+		contestants := []func() error{func() error { return m.baseline(name, raw) }}
+		for _, r := range all {
+			contestants = append(contestants, func() error {
+				return m.runner(r, s.rows,
+					func() error { return r.Call(ctx, http.MethodPut, "/connectors/"+r.id+"/resume", nil, nil) },
+					func(*result) error {
+						return reach(ctx, r.Daemon, r.id, 20*time.Millisecond, s.rows+1, s.counter(r.topic(src)))
+					})
 			})
+		}
+		return m.each(contestants...)
 	}
 }
 
@@ -98,21 +110,26 @@ func snapshotCase(open opener) func(context.Context, *suite, measurement) error 
 		if err := load(ctx, 10_000); err != nil {
 			return err
 		}
-		d, err := s.start(ctx, m.id())
+		all, err := m.runners(ctx)
 		if err != nil {
 			return err
 		}
-		defer func() { err = errors.Join(err, end(d), src.clean(context.WithoutCancel(ctx))) }()
-		topic := m.id() + "." + src.table()
-		count := func(ctx context.Context) (int, error) { return s.records(ctx, topic), nil }
+		defer func() { err = errors.Join(err, release(all), src.clean(context.WithoutCancel(ctx))) }()
 		name, raw := src.rawTable(ctx)
-		return m.both(
-			func() error { return m.baseline(name, raw) },
-			func() error {
-				return m.daemon(d, s.rows,
-					func() error { return create(ctx, d, m.id(), src.config(m.id())) },
-					func(*result) error { return reach(ctx, d, m.id(), 20*time.Millisecond, s.rows, count) })
+		contestants := []func() error{func() error { return m.baseline(name, raw) }}
+		for _, r := range all {
+			if err := s.topic(ctx, r.topic(src)); err != nil {
+				return err
+			}
+			contestants = append(contestants, func() error {
+				return m.runner(r, s.rows,
+					func() error { return r.create(ctx, src, nil) },
+					func(*result) error {
+						return reach(ctx, r.Daemon, r.id, 20*time.Millisecond, s.rows, s.counter(r.topic(src)))
+					})
 			})
+		}
+		return m.each(contestants...)
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/penstock/penstock/integration/daemon"
@@ -43,6 +44,7 @@ type suite struct {
 	servers *servers.Run
 	kafka   *servers.KafkaServer
 	client  *kgo.Client
+	peer    *daemon.Daemon // nil without PEER
 	report  report
 
 	postgres, mysql source // nil until a case asks
@@ -78,6 +80,12 @@ func open(ctx context.Context, p plan) (s *suite, err error) {
 	if s.client, err = kgo.NewClient(kgo.SeedBrokers(s.kafka.Brokers()...)); err != nil {
 		return s, fmt.Errorf("connect to Kafka: %w", err)
 	}
+	if p.peer {
+		if s.peer, err = s.startPeer(ctx); err != nil {
+			return s, err
+		}
+		s.report.Servers["Debezium"] = debeziumVersion
+	}
 	return s, nil
 }
 
@@ -90,6 +98,9 @@ func (s *suite) close() error {
 	}
 	if s.mongo != nil {
 		errs = append(errs, s.mongo.close())
+	}
+	if s.peer != nil {
+		errs = append(errs, s.peer.Kill()) // its topics end with the broker
 	}
 	if s.client != nil {
 		s.client.Close()
@@ -131,6 +142,15 @@ func (s *suite) start(ctx context.Context, name string) (*daemon.Daemon, error) 
 	return d, nil
 }
 
+// topic creates a topic of one partition, so that no contestant's clock runs
+// while it does.
+func (s *suite) topic(ctx context.Context, name string) error {
+	if _, err := kadm.NewClient(s.client).CreateTopic(ctx, 1, 1, nil, name); err != nil && !errors.Is(err, kerr.TopicAlreadyExists) {
+		return fmt.Errorf("create the topic %s: %w", name, err)
+	}
+	return nil
+}
+
 // records counts what a topic holds; of a topic that is not there yet, 0.
 func (s *suite) records(ctx context.Context, topic string) int {
 	ends, err := kadm.NewClient(s.client).ListEndOffsets(ctx, topic)
@@ -140,6 +160,11 @@ func (s *suite) records(ctx context.Context, topic string) int {
 	n := 0
 	ends.Each(func(o kadm.ListedOffset) { n += max(0, int(o.Offset)) })
 	return n
+}
+
+// counter returns records of a topic as reach calls it.
+func (s *suite) counter(topic string) func(context.Context) (int, error) {
+	return func(ctx context.Context) (int, error) { return s.records(ctx, topic), nil }
 }
 
 // reach waits until count returns at least want, while the connector is well.

@@ -42,6 +42,8 @@ func Build(ctx context.Context, dir string) (string, error) {
 type Daemon struct {
 	// Path is the program's, Dir the folder it runs in and keeps its log in.
 	Path, Dir string
+	// Args are the program's arguments; nil means run.
+	Args []string
 	// REST is the address (host:port) of its REST listener.
 	REST string
 	// Env is its whole configuration: NAME=value.
@@ -92,7 +94,11 @@ func (d *Daemon) Launch() error {
 	}
 	d.runs++
 	// Not CommandContext: how it ends is what the tests are about.
-	cmd := exec.Command(d.Path, "run") //nolint:noctx // see above
+	args := d.Args
+	if args == nil {
+		args = []string{"run"}
+	}
+	cmd := exec.Command(d.Path, args...) //nolint:noctx // see above
 	cmd.Dir, cmd.Stdout, cmd.Stderr = d.Dir, log, log
 	cmd.Env = append([]string{"HOME=" + d.Dir, "PATH=" + os.Getenv("PATH")}, d.Env...)
 	cmd.SysProcAttr = deathSignal()
@@ -229,6 +235,15 @@ func ProcessUsage(pid int) (Usage, error) {
 		*to = kib << 10
 	}
 	return u, nil
+}
+
+// ForgetPeak makes the kernel measure the running process's largest resident
+// set anew.
+func (d *Daemon) ForgetPeak() error {
+	if err := os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", d.Pid()), []byte("5"), 0); err != nil {
+		return fmt.Errorf("forget the process's peak: %w", err)
+	}
+	return nil
 }
 
 // TaskState is a task's or connector's state as the REST interface shows it.
