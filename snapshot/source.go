@@ -1,6 +1,7 @@
 package snapshot
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"sync"
@@ -77,7 +78,8 @@ type source struct {
 	// were it lost with rows already published, the next attempt would begin
 	// at a later position and never learn that one of them was deleted in
 	// between.
-	saved, told bool
+	saved bool
+	begun schema.Position // as begin handed it over
 
 	open       int // tables not yet complete
 	anyRow     bool
@@ -231,9 +233,9 @@ func (s *source) Next(ctx context.Context, b *schema.Batch) error {
 
 // begin hands over the position alone, until it is confirmed to be durable.
 func (s *source) begin(ctx context.Context, b *schema.Batch) (err error) {
-	if !s.told {
-		s.told = true
-		b.End, err = during(s.view.Position, s.ledger)
+	if s.begun == nil {
+		s.begun, err = during(s.view.Position, s.ledger)
+		b.End = s.begun
 		return err
 	}
 	select {
@@ -383,9 +385,10 @@ func (s *source) report(done bool) {
 // Confirm passes on what the stream is to forget. During the copy there is
 // nothing: the database keeps the log from the view's position on.
 func (s *source) Confirm(ctx context.Context, p schema.Position) error {
-	if s.told {
-		s.saved = true
+	if !s.saved && !bytes.Equal(p, s.begun) {
+		return nil // from before this snapshot
 	}
+	s.saved = true
 	if s.stream == nil {
 		return nil
 	}
