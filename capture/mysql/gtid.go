@@ -38,7 +38,7 @@ type gtid struct {
 func newGTIDSet(f flavor, text string) (*gtidSet, error) {
 	s := &gtidSet{flavor: f, stale: true}
 	if f.mariaDB {
-		s.maria = &mysql.MariadbGTIDSet{}
+		s.maria = &mysql.MariadbGTIDSet{Sets: map[uint32]*mysql.MariadbGTID{}}
 	} else {
 		s.my = mysql.NewMysqlGTIDSet()
 	}
