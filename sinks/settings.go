@@ -142,7 +142,8 @@ func ParseErrors(v settings.Values) Errors {
 // defaults; consumer.override.* goes over them.
 //
 // The fetch sizes bound memory: a client holds up to one fetch for each broker
-// beside the batches that are being decoded and written. max.poll.records is
+// beside the batches that are being decoded and written. They count compressed
+// bytes, and JSON with schemas unpacks to thirty times as many. max.poll.records is
 // the size of a batch: destinations take some thousand records at once much
 // better than Kafka's 500. A topic that its source makes after the sink was
 // started is found within seconds, not within Kafka's five minutes; and the
@@ -150,9 +151,10 @@ func ParseErrors(v settings.Values) Errors {
 // after Kafka's forty-five.
 func ConsumerDefaults() map[string]string {
 	return map[string]string{
-		"auto.offset.reset": "earliest",
-		"fetch.max.bytes":   "8388608",
-		"max.poll.records":  "2000",
+		"auto.offset.reset":         "earliest",
+		"fetch.max.bytes":           "2097152",
+		"max.partition.fetch.bytes": "524288",
+		"max.poll.records":          "2000",
 
 		"metadata.max.age.ms":   "2000",
 		"session.timeout.ms":    "10000",
