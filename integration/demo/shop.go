@@ -178,6 +178,10 @@ func shop() []shopTable {
 			columns:  []string{"id", "note"},
 			mysql:    []string{"id BIGINT PRIMARY KEY", "note VARCHAR(40) NOT NULL"},
 			postgres: []string{"id bigint PRIMARY KEY", "note varchar(40) NOT NULL"},
+			// One row to copy, so that the topic is there and the sink reads it
+			// when the first probe is measured.
+			rows: 1,
+			row:  func(*rand.Rand, int) []any { return []any{int64(0), "here before"} },
 		},
 	}
 }
