@@ -402,6 +402,10 @@ func (s *sink) fillIn(ctx context.Context) error {
 			Found   bool                       `json:"found"`
 			Version int64                      `json:"_version"`
 			Source  map[string]json.RawMessage `json:"_source"`
+			Error   *struct {
+				Type   string `json:"type"`
+				Reason string `json:"reason"`
+			} `json:"error"`
 		} `json:"docs"`
 	}
 	if err := json.Unmarshal(answer, &found); err != nil || len(found.Docs) != len(partial) {
@@ -411,6 +415,10 @@ func (s *sink) fillIn(ctx context.Context) error {
 	for i, at := range partial {
 		d, o := &found.Docs[i], &s.ops[at]
 		switch {
+		case d.Error != nil && d.Error.Type != "index_not_found_exception":
+			// A shard that is recovering, for instance: not to be taken for a
+			// document that is not there.
+			return fmt.Errorf("read a document of index %s that a row with missing values belongs to: %s: %s", s.build.indices[o.index], d.Error.Type, d.Error.Reason)
 		case !d.Found:
 			// The row's own values are all there is.
 		case d.Version >= o.version:

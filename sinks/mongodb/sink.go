@@ -186,7 +186,7 @@ func (s *sink) send(ctx context.Context, ops []int32, ordered bool) error {
 		if err != nil {
 			return err
 		}
-		if ordered && s.rounds.Waiting(int(ops[n-1])) {
+		if ordered && (s.rounds.Blocked() || s.rounds.Waiting(int(ops[n-1]))) {
 			return nil // the rest is sent again, from where this one ended
 		}
 		ops = ops[n:]
