@@ -1,7 +1,8 @@
 // Package servers fetches, verifies and starts the real servers that
 // Penstock is tested and shown with: PostgreSQL, MySQL, MariaDB, MongoDB,
-// Apache Kafka, Elasticsearch, a schema registry and Redis. No container
-// runtime is needed, and no host package is changed beyond a Java runtime.
+// Apache Kafka, Elasticsearch, a schema registry and Redis, and the Debezium on
+// Kafka Connect that it is compared with. No container runtime is needed, and
+// no host package is changed beyond a Java runtime.
 //
 // A test asks for a server and gets its address and a database of its own:
 //

@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -110,6 +111,55 @@ func (a artifact) fetch(ctx context.Context, st *store, dir string) (string, err
 	}
 	path := filepath.Join(dir, a.file)
 	return path, verify(path, a.sum)
+}
+
+// jars puts what a pom needs at run time into dir.
+func (st *store) jars(ctx context.Context, pom, dir string) error {
+	if err := st.host(ctx, "mvn", "maven"); err != nil {
+		return err
+	}
+	scratch, remove, err := st.scratch()
+	if err != nil {
+		return err
+	}
+	defer remove()
+	if err := os.WriteFile(filepath.Join(scratch, "pom.xml"), []byte(pom), 0o644); err != nil {
+		return fmt.Errorf("write pom: %w", err)
+	}
+	cmd := exec.CommandContext(ctx, "mvn", "-q", "-B", mavenPlugin+"copy-dependencies",
+		"-DincludeScope=runtime", "-DoutputDirectory="+dir)
+	cmd.Dir = scratch
+	return run(cmd)
+}
+
+// verifyAll checks that dir and the directories below it hold exactly the
+// files of a sha256sum listing.
+func verifyAll(dir, sums string) error {
+	listed := 0
+	for line := range strings.Lines(sums) {
+		f := strings.Fields(line)
+		if len(f) != 2 {
+			return fmt.Errorf("malformed line in checksums: %q", line)
+		}
+		if err := verify(filepath.Join(dir, f[1]), f[0]); err != nil {
+			return err
+		}
+		listed++
+	}
+	there := 0
+	err := filepath.WalkDir(dir, func(_ string, d fs.DirEntry, err error) error {
+		if err == nil && !d.IsDir() {
+			there++
+		}
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("list downloads: %w", err)
+	}
+	if there != listed {
+		return fmt.Errorf("%d files were fetched, %d are pinned", there, listed)
+	}
+	return nil
 }
 
 // wheel is one file of the Python package index, pinned by pip's own check.

@@ -46,6 +46,7 @@ func recipes() map[kind]recipe {
 		kindElasticsearch: elasticsearchRecipe{},
 		kindRegistry:      registryRecipe{},
 		kindRedis:         redisRecipe{},
+		kindConnect:       connectRecipe{},
 	}
 }
 

@@ -4,8 +4,6 @@ import (
 	"context"
 	_ "embed" // the broker's pom and checksums
 	"fmt"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -30,50 +28,12 @@ func (kafkaRecipe) install(ctx context.Context, st *store, _ spec) (tree, error)
 		return t, err
 	}
 	return t, st.once(ctx, t.dir, func(tmp string) error {
-		if err := st.host(ctx, "mvn", "maven"); err != nil {
-			return err
-		}
-		dir, remove, err := st.scratch()
-		if err != nil {
-			return err
-		}
-		defer remove()
-		pom := filepath.Join(dir, "pom.xml")
-		if err := os.WriteFile(pom, []byte(kafkaPOM), 0o644); err != nil {
-			return fmt.Errorf("write pom: %w", err)
-		}
 		st.say("fetching Apache Kafka %s", kafkaVersion)
-		cmd := exec.CommandContext(ctx, "mvn", "-q", "-B", mavenPlugin+"copy-dependencies",
-			"-DincludeScope=runtime", "-DoutputDirectory="+tmp)
-		cmd.Dir = dir
-		if err := run(cmd); err != nil {
+		if err := st.jars(ctx, kafkaPOM, tmp); err != nil {
 			return fmt.Errorf("fetch Apache Kafka: %w", err)
 		}
 		return verifyAll(tmp, kafkaSums)
 	})
-}
-
-// verifyAll checks that dir holds exactly the files of a sha256sum listing.
-func verifyAll(dir, sums string) error {
-	listed := 0
-	for line := range strings.Lines(sums) {
-		f := strings.Fields(line)
-		if len(f) != 2 {
-			return fmt.Errorf("malformed line in checksums: %q", line)
-		}
-		if err := verify(filepath.Join(dir, f[1]), f[0]); err != nil {
-			return err
-		}
-		listed++
-	}
-	files, err := os.ReadDir(dir)
-	if err != nil {
-		return fmt.Errorf("list downloads: %w", err)
-	}
-	if len(files) != listed {
-		return fmt.Errorf("%d files were fetched, %d are pinned", len(files), listed)
-	}
-	return nil
 }
 
 const kafkaLogging = `status=error

@@ -11,7 +11,7 @@ type Option func(*spec)
 func Version(v string) Option { return func(s *spec) { s.Version = v } }
 
 // Config adds lines in the server's own language: my.cnf, postgresql.conf,
-// server.properties or elasticsearch.yml; for mongod and redis-server,
+// server.properties, a Connect worker's properties or elasticsearch.yml; for mongod and redis-server,
 // command-line arguments such as "--oplogSize=16". Later lines win over
 // earlier ones and over the launcher's. Users of a shared server who give the
 // same lines share one server among themselves.
@@ -48,6 +48,7 @@ const (
 	kindElasticsearch kind = "elasticsearch"
 	kindRegistry      kind = "registry"
 	kindRedis         kind = "redis"
+	kindConnect       kind = "connect"
 )
 
 // spec is one wanted server, as sent to the supervisor.

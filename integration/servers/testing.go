@@ -179,6 +179,13 @@ func StartRedis(t testing.TB, opts ...Option) *RedisServer {
 	return obtain(t, (*Run).StartRedis, opts)
 }
 
+// StartConnect gives the test a Kafka Connect worker of its own, with
+// Debezium's connectors.
+func StartConnect(t testing.TB, opts ...Option) *ConnectServer {
+	t.Helper()
+	return obtain(t, (*Run).StartConnect, opts)
+}
+
 // FreePort gives the test a loopback port below the ephemeral range that no
 // other process of the run gets. It is kept until the test process ends.
 func FreePort(t testing.TB) int {

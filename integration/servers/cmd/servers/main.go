@@ -9,7 +9,9 @@
 //	servers install [name...]   download only
 //
 // A name is mysql, mariadb, mongodb, kafka, elasticsearch, registry, redis or
-// postgres, the last one also with a version: postgres:15.
+// postgres, the last one also with a version: postgres:15. A worker of Kafka
+// Connect with Debezium's connectors (connect) can be installed; only tests
+// start it.
 package main
 
 import (
@@ -137,7 +139,7 @@ func down(ctx context.Context, run *servers.Run, force bool, out io.Writer) erro
 
 func install(ctx context.Context, run *servers.Run, names []string, out io.Writer) error {
 	if len(names) == 0 {
-		names = append(servers.Names(), "postgres:15", "postgres:18") // all that tests use
+		names = append(servers.Names(), "postgres:15", "postgres:18", "connect") // all that tests use
 	}
 	for _, name := range names {
 		if err := run.Install(ctx, name); err != nil {
