@@ -40,6 +40,10 @@ func RelationalSettings(group, order string, own []settings.Def) []settings.Def 
 	return append(defs, hiddenSettings()...)
 }
 
+// CopiesAgain reports whether snapshot.mode has the tables copied again where
+// the position in the log is lost.
+func CopiesAgain(v settings.Values) bool { return v.String("snapshot.mode") == "when_needed" }
+
 // NotEmpty is the check of a setting that Debezium lists as optional but
 // cannot do without.
 func NotEmpty(value string) error {

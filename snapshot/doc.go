@@ -18,4 +18,13 @@
 // change that a chunk may have missed or may have overtaken is still to come
 // from the log, in order; a row that was deleted between two attempts is
 // deleted again by the log. What a restart costs is the chunks in flight.
+//
+// # A lost log
+//
+// Where the log no longer reaches back to the saved position, the mode decides
+// between a new snapshot and a permanent error. The loss may show when the
+// source is opened, while it is read, or at the end of a copy that took longer
+// than the database keeps its log; each leads to the same end. What was deleted
+// in the part that is lost stays where it was published to: no snapshot knows
+// of it.
 package snapshot

@@ -188,6 +188,20 @@ func during(log schema.Position, l *ledger) (schema.Position, error) {
 	return mark(log, false, l)
 }
 
+// again returns the position to save when the log is lost and the tables have
+// to be copied again: that of a snapshot which cannot be resumed. Debezium
+// understands it likewise.
+func again(at schema.Position) (schema.Position, error) {
+	if at == nil {
+		return nil, nil // nothing was saved, so the next start is the first
+	}
+	o, err := parseOffset(at)
+	if err != nil {
+		return nil, err
+	}
+	return mark(o.log, false, nil)
+}
+
 // after returns the position to save when the snapshot is complete.
 func after(log schema.Position) (schema.Position, error) { return mark(log, true, nil) }
 

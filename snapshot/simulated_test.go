@@ -31,7 +31,7 @@ type database struct {
 	tables []*schema.Table
 	rows   map[string]map[int64]int64 // table → id → v
 	log    []change                   // log[i] is at position i+1
-	lost   int                        // positions up to here are lost
+	lost   int                        // positions before this one are lost
 	views  int
 	scans  map[string]int // "table chunk" → how often it was read to its end
 }
@@ -122,6 +122,9 @@ type stream struct {
 func (s *stream) Next(ctx context.Context, b *schema.Batch) error {
 	s.d.mu.Lock()
 	defer s.d.mu.Unlock()
+	if s.at < s.d.lost {
+		return capture.Permanent(fmt.Errorf("position %d is gone: %w", s.at, capture.ErrPositionLost))
+	}
 	for n := 1 + s.d.rnd.IntN(20); n > 0 && s.at < len(s.d.log); n-- {
 		c := s.d.log[s.at]
 		s.at++
@@ -275,14 +278,25 @@ func (c *consumer) apply(b *schema.Batch) {
 	}
 }
 
-func (c *consumer) differs(d *database) string {
+// lacks names a row that is not there as the database has it.
+func (c *consumer) lacks(d *database) string {
 	for _, t := range d.tables {
-		want, got := d.rows[t.Path()], c.state[t.Path()]
-		for id, v := range want {
+		got := c.state[t.Path()]
+		for id, v := range d.rows[t.Path()] {
 			if w, ok := got[id]; !ok || w != v {
 				return fmt.Sprintf("%s: row %d is %d (%v), want %d", t.Path(), id, w, ok, v)
 			}
 		}
+	}
+	return ""
+}
+
+func (c *consumer) differs(d *database) string {
+	if lacks := c.lacks(d); lacks != "" {
+		return lacks
+	}
+	for _, t := range d.tables {
+		want, got := d.rows[t.Path()], c.state[t.Path()]
 		for id := range got {
 			if _, ok := want[id]; !ok {
 				return fmt.Sprintf("%s: row %d is gone at the source", t.Path(), id)
@@ -355,6 +369,103 @@ func TestSnapshot_ConvergesOverInterruptions(t *testing.T) {
 	}
 	if resumed < 60 {
 		t.Errorf("only %d interruptions fell into a snapshot", resumed)
+	}
+}
+
+// lose makes the database forget its log but for the newest position.
+func (d *database) lose() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.lost = len(d.log)
+}
+
+// TestSnapshot_CopiesAgainWhenThePositionIsLostLater loses the log at random
+// places, during the copy and during the stream, and opens the source again
+// after errors as the supervisor does.
+func TestSnapshot_CopiesAgainWhenThePositionIsLostLater(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	for seed := range uint64(120) {
+		d := newDatabase(seed, 1+int(seed%3))
+		rnd := rand.New(rand.NewPCG(seed, 3))
+		open := snapshot.Wrap(d, config(snapshot.WhenNeeded, 1+rnd.IntN(3)))
+		c := newConsumer()
+		var saved schema.Position
+		losses, opened := 1+rnd.IntN(3), 0
+		for done := false; !done; {
+			if opened++; opened > 20 {
+				t.Fatalf("seed %d: the source does not get beyond the loss", seed)
+			}
+			src, err := open(ctx, saved)
+			if err != nil {
+				t.Fatalf("seed %d: %v", seed, err)
+			}
+			unsaved := saved
+			for !done {
+				var b schema.Batch
+				if err := src.Next(ctx, &b); err != nil {
+					if capture.IsPermanent(err) || errors.Is(err, capture.ErrPositionLost) {
+						t.Fatalf("seed %d: %v would end the task", seed, err)
+					}
+					break
+				}
+				c.apply(&b)
+				if b.End != nil {
+					unsaved = b.End
+				}
+				if rnd.IntN(3) > 0 && unsaved != nil {
+					saved = unsaved
+					confirm(t, src, saved)
+				}
+				if losses > 0 && rnd.IntN(25) == 0 {
+					losses--
+					d.write(1 + rnd.IntN(20))
+					d.lose()
+				}
+				done = losses == 0 && string(b.End) == string(position(len(d.log)))
+			}
+			if rnd.IntN(4) > 0 { // otherwise the process was killed
+				saved = unsaved
+			}
+			if err := src.Close(ctx); err != nil {
+				t.Fatalf("seed %d: %v", seed, err)
+			}
+		}
+		// Rows that were deleted in what is lost stay: nobody knows of them.
+		if missing := c.lacks(d); missing != "" {
+			t.Fatalf("seed %d: %s", seed, missing)
+		}
+	}
+}
+
+// TestSnapshot_ALossThatShowsLaterIsPermanent is for the modes that do not
+// copy again.
+func TestSnapshot_ALossThatShowsLaterIsPermanent(t *testing.T) {
+	t.Parallel()
+	for _, copied := range []bool{false, true} { // lost during the copy, and after it
+		d := newDatabase(1, 2)
+		d.write(5)
+		src, err := snapshot.Wrap(d, config(snapshot.Initial, 2))(context.Background(), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if copied {
+			run(t, d, src)
+		}
+		d.write(5)
+		d.lose()
+		for err = nil; err == nil; {
+			var b schema.Batch
+			if err = src.Next(context.Background(), &b); b.End != nil {
+				confirm(t, src, b.End)
+			}
+		}
+		if !capture.IsPermanent(err) || !errors.Is(err, capture.ErrPositionLost) || !strings.Contains(err.Error(), "snapshot.mode=when_needed") {
+			t.Errorf("copied=%v: %v", copied, err)
+		}
+		if err := src.Close(context.Background()); err != nil {
+			t.Error(err)
+		}
 	}
 }
 

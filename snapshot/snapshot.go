@@ -66,10 +66,34 @@ type Progress struct {
 	Done bool
 }
 
+// copiesAgain reports whether a lost log position leads to a new snapshot.
+func (c Config) copiesAgain() bool { return c.Mode == WhenNeeded }
+
 // Wrap returns an Opener that copies what the mode asks for before it streams.
 func Wrap(db Database, c Config) capture.Opener {
 	return func(ctx context.Context, from schema.Position) (capture.Source, error) {
-		return open(ctx, db, c, from)
+		src, err := open(ctx, db, c, from)
+		if errors.Is(err, capture.ErrPositionLost) && from != nil && c.copiesAgain() {
+			c.Logger.Warn("the log no longer reaches back to the saved position; copying the tables again", "connector", c.Name, "error", err)
+			src, err = begin(ctx, db, c, nil, newLedger())
+		}
+		if err != nil {
+			return nil, c.ended(err)
+		}
+		return &watched{Source: src, c: c, at: from}, nil
+	}
+}
+
+// ended returns the error of a position that is lost for good as permanent,
+// and any other as it is.
+func (c Config) ended(err error) error {
+	switch {
+	case !errors.Is(err, capture.ErrPositionLost):
+		return err
+	case c.copiesAgain():
+		return capture.Permanent(err)
+	default:
+		return capture.Permanent(fmt.Errorf("%w (snapshot.mode=when_needed would copy the tables again)", err))
 	}
 }
 
@@ -94,10 +118,9 @@ func open(ctx context.Context, db Database, c Config, from schema.Position) (cap
 	case c.Mode == NoData || c.Mode == Never:
 	case unfinished && o.ledger != nil:
 		c.Logger.Info("resuming the snapshot", "connector", c.Name)
-		src, err := begin(ctx, db, c, o.log, o.ledger)
-		return orAgain(ctx, db, c, src, err)
+		return begin(ctx, db, c, o.log, o.ledger)
 	case unfinished:
-		c.Logger.Info("an interrupted snapshot of another program is begun again", "connector", c.Name)
+		c.Logger.Info("a snapshot that cannot be resumed is begun again", "connector", c.Name)
 		return begin(ctx, db, c, nil, newLedger())
 	case c.Mode == Always:
 		return begin(ctx, db, c, nil, newLedger())
@@ -105,21 +128,7 @@ func open(ctx context.Context, db Database, c Config, from schema.Position) (cap
 		c.Logger.Info("the snapshot is complete and snapshot.mode=initial_only does not stream", "connector", c.Name)
 		return idle{}, nil
 	}
-	src, err := openStream(ctx, db, o.log)
-	return orAgain(ctx, db, c, src, err)
-}
-
-// orAgain takes what opening at a saved position gave: if the position is
-// lost, the mode decides between a new snapshot and the end.
-func orAgain(ctx context.Context, db Database, c Config, src capture.Source, err error) (capture.Source, error) {
-	if err == nil || !errors.Is(err, capture.ErrPositionLost) {
-		return src, err
-	}
-	if c.Mode != WhenNeeded {
-		return nil, capture.Permanent(fmt.Errorf("%w (snapshot.mode=when_needed would copy the tables again)", err))
-	}
-	c.Logger.Warn("the log no longer reaches back to the saved position; copying the tables again", "connector", c.Name, "error", err)
-	return begin(ctx, db, c, nil, newLedger())
+	return openStream(ctx, db, o.log)
 }
 
 // openStream opens the log at a position.

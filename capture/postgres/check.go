@@ -118,6 +118,10 @@ func (k *checker) slot(ctx context.Context) error {
 	}
 	if s != nil {
 		s.pid = "" // this connector may be running
+		if k.replaceable(s) {
+			k.warning("slot.name", "Replication slot %s can no longer be read (%s). snapshot.mode has it made anew and all tables copied again. Raise max_slot_wal_keep_size if it was too small.", k.config.slot, s.lost)
+			return nil
+		}
 		if err := k.usable(s); err != nil {
 			k.problem("slot.name", "%s.", strings.ToUpper(err.Error()[:1])+err.Error()[1:])
 		}

@@ -23,6 +23,7 @@ type config struct {
 	queryTimeout, checkTimeout     time.Duration
 	slot, publication, autocreate  string
 	viaRoot, failover, dropSlot    bool
+	copiesAgain                    bool // a lost log leads to a new snapshot
 	statusEvery                    time.Duration
 	filter                         *capture.Filter
 	orderByRows                    string // snapshot.tables.order.by.row.count
@@ -62,6 +63,7 @@ func newConfig(v settings.Values) (*config, settings.Problems) {
 		viaRoot:           v.Bool("publish.via.partition.root"),
 		failover:          v.Bool("slot.failover"),
 		dropSlot:          v.Bool("slot.drop.on.stop"),
+		copiesAgain:       capture.CopiesAgain(v),
 		statusEvery:       v.Millis("status.update.interval.ms"),
 		filter:            filter,
 		orderByRows:       v.String("snapshot.tables.order.by.row.count"),

@@ -107,6 +107,13 @@ func (sc *scanner) fix(ctx context.Context, from schema.Position) (at lsn, snaps
 			return 0, "", nothing, sc.slotMissing(at)
 		}
 	}
+	if s != nil && from == nil && sc.replaceable(s) {
+		if err := sc.dropInvalidated(ctx, conn, s); err != nil {
+			return 0, "", nothing, err
+		}
+		sc.log.Warn("dropped the replication slot, which could no longer be read; it is made anew", "slot", sc.slot, "reason", s.lost, "confirmed", s.confirmed.String())
+		s = nil
+	}
 	if s != nil {
 		// An earlier attempt or the user has made it.
 		if err := sc.usable(s); err != nil {

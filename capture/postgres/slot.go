@@ -21,17 +21,8 @@ type slot struct {
 
 // readSlot returns nil if there is no slot of the name.
 func readSlot(ctx context.Context, conn *pgconn.PgConn, name string) (*slot, error) {
-	lost := "NULL"
-	switch v := majorVersion(conn); {
-	case v >= 17:
-		lost = "coalesce(invalidation_reason, CASE WHEN wal_status = 'lost' THEN 'wal_removed' END)"
-	case v >= 16:
-		lost = "CASE WHEN conflicting THEN 'conflict with recovery' WHEN wal_status = 'lost' THEN 'wal_removed' END"
-	case v >= 13:
-		lost = "CASE WHEN wal_status = 'lost' THEN 'wal_removed' END"
-	}
 	rows, err := query(ctx, conn, `
-SELECT plugin, database, CASE WHEN active THEN active_pid END, restart_lsn, confirmed_flush_lsn, `+lost+`
+SELECT plugin, database, CASE WHEN active THEN active_pid END, restart_lsn, confirmed_flush_lsn, `+invalidated(conn)+`
 FROM pg_catalog.pg_replication_slots WHERE slot_name = $1`, name)
 	if err != nil {
 		return nil, fmt.Errorf("look up replication slot %s: %w", name, err)
@@ -48,6 +39,21 @@ FROM pg_catalog.pg_replication_slots WHERE slot_name = $1`, name)
 		return nil, err
 	}
 	return s, nil
+}
+
+// invalidated is the SQL that says why a slot can no longer be read, null if it
+// can.
+func invalidated(conn *pgconn.PgConn) string {
+	switch v := majorVersion(conn); {
+	case v >= 17:
+		return "coalesce(invalidation_reason, CASE WHEN wal_status = 'lost' THEN 'wal_removed' END)"
+	case v >= 16:
+		return "CASE WHEN conflicting THEN 'conflict with recovery' WHEN wal_status = 'lost' THEN 'wal_removed' END"
+	case v >= 13:
+		return "CASE WHEN wal_status = 'lost' THEN 'wal_removed' END"
+	default:
+		return "NULL::text"
+	}
 }
 
 // parseLSN takes null as 0.
@@ -148,6 +154,27 @@ func (c *config) slotError(err error) error {
 	return what
 }
 
+// replaceable reports whether a slot is one of this connector's that holds
+// nothing any more, so that a new snapshot may replace it.
+func (c *config) replaceable(s *slot) bool {
+	return c.copiesAgain && s.lost != "" && s.plugin == plugin && s.database == c.dbname
+}
+
+// dropInvalidated drops the slot if it cannot be read any more; not one that
+// somebody has made in its place in the meantime.
+func (c *config) dropInvalidated(ctx context.Context, conn *pgconn.PgConn, s *slot) error {
+	if s.pid != "" { // the server is about to end it
+		return &SlotActiveError{Slot: c.slot, PID: s.pid}
+	}
+	_, err := query(ctx, conn, `
+SELECT pg_catalog.pg_drop_replication_slot(slot_name) FROM pg_catalog.pg_replication_slots
+WHERE slot_name = $1 AND NOT active AND `+invalidated(conn)+` IS NOT NULL`, c.slot)
+	if err != nil {
+		return fmt.Errorf("drop replication slot %s, which can no longer be read (%s): %w", c.slot, s.lost, err)
+	}
+	return nil
+}
+
 // dropSlot drops the slot if it is there.
 func dropSlot(ctx context.Context, conn *pgconn.PgConn, name string) error {
 	_, err := query(ctx, conn, `SELECT pg_catalog.pg_drop_replication_slot($1)`, name)
@@ -161,7 +188,7 @@ func dropSlot(ctx context.Context, conn *pgconn.PgConn, name string) error {
 }
 
 // streamError gives the server's errors while streaming their meaning.
-func (c *config) streamError(err error, at lsn) error {
+func (c *config) streamError(ctx context.Context, err error, at lsn) error {
 	var pg *pgconn.PgError
 	if !errors.As(err, &pg) {
 		return err
@@ -170,11 +197,35 @@ func (c *config) streamError(err error, at lsn) error {
 	case "55006": // object_in_use
 		return fmt.Errorf("stream from replication slot %s: %w", c.slot, err)
 	case "58P01", "55000": // a removed segment, an invalidated slot
-		return fmt.Errorf("stream from replication slot %s at %s: %s. Take a new snapshot (snapshot.mode=when_needed does): %w", c.slot, at, pg.Message, capture.ErrPositionLost)
+		return c.unreadable(ctx, pg, at)
 	case "42704": // undefined_object
 		return capture.Permanent(fmt.Errorf("stream from replication slot %s at %s: %s. The log is read with the publications of its own time: one that was dropped or made since does not help. Take a new snapshot with a new slot, or skip the gap by dropping the slot: %w", c.slot, at, pg.Message, err))
 	case "42501":
 		return capture.Permanent(fmt.Errorf("stream from replication slot %s: %s. Run: ALTER ROLE %s REPLICATION: %w", c.slot, pg.Message, identifier(c.user), err))
 	}
 	return fmt.Errorf("stream from replication slot %s: %w", c.slot, err)
+}
+
+// unreadable asks the server whether the slot is why it does not send its log.
+func (c *config) unreadable(ctx context.Context, pg *pgconn.PgError, at lsn) error {
+	conn, err := c.connect(ctx)
+	if err != nil {
+		return err // it will show when the source is opened again
+	}
+	defer closeConn(ctx, conn)
+	s, err := readSlot(ctx, conn, c.slot)
+	switch {
+	case err != nil:
+		return err
+	case s == nil:
+		return c.slotMissing(at)
+	case s.lost != "":
+		return c.usable(s)
+	}
+	what := fmt.Errorf("stream from replication slot %s at %s: %s: %w", c.slot, at, pg.Message, pg)
+	if pg.Code == "58P01" { // undefined_file
+		// A new snapshot would go on with this slot, and meet the same.
+		return capture.Permanent(fmt.Errorf("%w. The server has not invalidated the slot, so its log is damaged. Drop the slot: SELECT pg_drop_replication_slot(%s), and let snapshot.mode=when_needed copy the tables again", what, literal(c.slot)))
+	}
+	return what
 }

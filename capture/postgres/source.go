@@ -125,7 +125,7 @@ func (d *database) stream(ctx context.Context, start, commit lsn) (_ *source, er
 	err = pglogrepl.StartReplication(ctx, repl, identifier(d.slot), start, pglogrepl.StartReplicationOptions{PluginArgs: args})
 	if err != nil {
 		closeConn(ctx, repl)
-		return nil, d.streamError(err, start)
+		return nil, d.streamError(ctx, err, start)
 	}
 	hijacked, err := repl.Hijack()
 	if err != nil {
@@ -308,7 +308,7 @@ func (s *source) message(ctx context.Context, b *schema.Batch, message pgproto3.
 		}
 		return capture.Permanent(fmt.Errorf("%w: type %q", errMessage, m.Data[0]))
 	case *pgproto3.ErrorResponse:
-		return s.streamError(pgconn.ErrorResponseToPgError(m), s.reached)
+		return s.streamError(ctx, pgconn.ErrorResponseToPgError(m), s.reached)
 	case *pgproto3.NoticeResponse, *pgproto3.ParameterStatus:
 		return nil
 	default:

@@ -284,6 +284,33 @@ func TestSource_RefusesAnInvalidatedSlot(t *testing.T) {
 	if !errors.Is(err, capture.ErrPositionLost) || !strings.Contains(err.Error(), "max_slot_wal_keep_size") {
 		t.Errorf("got %v", err)
 	}
+	wantFindings(t, b.db.Check(t.Context()), finding{key: "slot.name", text: "snapshot.mode=when_needed does both"})
+	b.raw["snapshot.mode"] = "when_needed"
+	wantFindings(t, b.open().Check(t.Context()), finding{key: "slot.name", text: "all tables copied again", warning: true})
+}
+
+// TestSource_TellsADamagedLogFromALostOne: copying again with a slot that the
+// server believes to be good would end at the same place.
+func TestSource_TellsADamagedLogFromALostOne(t *testing.T) {
+	t.Parallel()
+	b := setup(t, servers.StartPostgres(t), "snapshot.mode", "when_needed")
+	b.exec(`CREATE TABLE t (id int PRIMARY KEY)`)
+	from, err := b.db.Now(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	segment := b.scalar(`SELECT pg_walfile_name(restart_lsn) FROM pg_replication_slots WHERE slot_name = '` + b.raw["slot.name"] + `'`)
+	for range 2 {
+		b.exec(`INSERT INTO t VALUES (1)`, `DELETE FROM t`, `SELECT pg_switch_wal()`, `CHECKPOINT`)
+	}
+	b.exec(`COPY (SELECT) TO PROGRAM 'rm pg_wal/` + segment + `'`)
+	r := b.stream(from)
+	for err = nil; err == nil; {
+		err = r.next()
+	}
+	if !capture.IsPermanent(err) || errors.Is(err, capture.ErrPositionLost) || !strings.Contains(err.Error(), "damaged") {
+		t.Errorf("got %v", err)
+	}
 }
 
 func TestSource_NamesTheProcessThatHasTheSlot(t *testing.T) {
