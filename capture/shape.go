@@ -2,7 +2,6 @@ package capture
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"regexp"
 	"slices"
@@ -67,6 +66,17 @@ func ParseKeyColumns(text string) ([]KeyColumns, error) {
 	return keys, nil
 }
 
+// KeyColumnsOf returns the columns that message.key.columns names for a table,
+// whose path is as [schema.Table.Path] writes it; nil if it names none.
+func KeyColumnsOf(keys []KeyColumns, database, path string) []string {
+	for _, k := range keys {
+		if k.Table.MatchString(path) || k.Table.MatchString(database+"."+path) {
+			return k.Columns
+		}
+	}
+	return nil
+}
+
 // The envelope's fields, in Debezium's order.
 const (
 	fieldBefore = iota
@@ -82,6 +92,7 @@ const (
 
 // plan is what is compiled once for a version of a table.
 type plan struct {
+	table      *schema.Table
 	topic      string
 	key        []int // places in the columns
 	keyEnc     converters.Encoder
@@ -135,21 +146,18 @@ func (s *shaper) plan(ctx context.Context, t *schema.Table) (*plan, error) {
 }
 
 func (s *shaper) compile(ctx context.Context, t *schema.Table) (*plan, error) {
-	p := &plan{topic: s.Naming.Table(t), key: t.Key, tombstones: s.Tombstones}
+	p := &plan{table: t, topic: s.Naming.Table(t), key: t.Key, tombstones: s.Tombstones}
 	if err := s.ensureTopic(ctx, p.topic); err != nil {
 		return nil, err
 	}
-	for _, k := range s.Keys {
-		if k.Table.MatchString(t.Path()) || k.Table.MatchString(t.Database+"."+t.Path()) {
-			p.key = nil
-			for _, c := range k.Columns {
-				at := slices.IndexFunc(t.Columns, func(col schema.Column) bool { return strings.EqualFold(col.Name, c) })
-				if at < 0 {
-					return nil, Permanent(fmt.Errorf("message.key.columns names column %q, which the table does not have", c))
-				}
-				p.key = append(p.key, at)
+	if columns := KeyColumnsOf(s.Keys, t.Database, t.Path()); columns != nil {
+		p.key = nil
+		for _, c := range columns {
+			at := slices.IndexFunc(t.Columns, func(col schema.Column) bool { return strings.EqualFold(col.Name, c) })
+			if at < 0 {
+				return nil, Permanent(fmt.Errorf("message.key.columns names column %q, which the table does not have", c))
 			}
-			break
+			p.key = append(p.key, at)
 		}
 	}
 	row, err := s.rowSchema(t, p.topic)
@@ -248,8 +256,23 @@ func (s *shaper) recordPlan(ctx context.Context, r *schema.Record) (*recordPlan,
 	return p, nil
 }
 
-// errNoKey says that a record's key cannot be told from the log.
-var errNoKey = errors.New("the log does not have the row's key; REPLICA IDENTITY or binlog_row_image must include it")
+// noKeyError says that a record's key cannot be told from the log.
+type noKeyError struct {
+	table  *schema.Table
+	column string
+}
+
+// Error names column and remedy.
+func (e *noKeyError) Error() string {
+	remedy := "SET GLOBAL binlog_row_image = FULL and let the sessions that write connect again"
+	if e.table.Schema != "" { // PostgreSQL
+		quote := func(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }
+		remedy = "ALTER TABLE " + quote(e.table.Schema) + "." + quote(e.table.Name) + " REPLICA IDENTITY FULL"
+	}
+	return fmt.Sprintf("the log does not have the row's column %s, which is part of its key. Run %s. "+
+		"What was logged before stays without it: reset the connector's offsets, so that the tables are copied again, or take the column out of message.key.columns",
+		e.column, remedy)
+}
 
 // encoder turns the events of one batch after another into records. It has
 // scratch of its own, so each worker has one.
@@ -305,7 +328,7 @@ func (e *encoder) changeBy(b *batch, p *plan, ev *schema.Event) error {
 	case schema.OpDelete:
 		return e.remove(b, p, ev, nil)
 	case schema.OpUpdate:
-		if ev.Before != nil && keyChanged(p.key, ev.Before, ev.After) {
+		if ev.Before != nil && p.keyChanged(ev.Before, ev.After) {
 			return e.rekey(b, p, ev)
 		}
 		key, err := e.key(b, p, ev.After, ev.Before)
@@ -332,7 +355,7 @@ func (e *encoder) rekey(b *batch, p *plan, ev *schema.Event) error {
 	if err != nil {
 		return err
 	}
-	oldKey, err := e.keyHeaderOf(p, ev.Before, nil)
+	oldKey, err := e.keyHeaderOf(p, nil, ev.Before)
 	if err != nil {
 		return err
 	}
@@ -347,7 +370,7 @@ func (e *encoder) rekey(b *batch, p *plan, ev *schema.Event) error {
 }
 
 func (e *encoder) remove(b *batch, p *plan, ev *schema.Event, header *kgo.RecordHeader) error {
-	key, err := e.key(b, p, ev.Before, nil)
+	key, err := e.key(b, p, nil, ev.Before)
 	if err != nil {
 		return err
 	}
@@ -361,39 +384,49 @@ func (e *encoder) remove(b *batch, p *plan, ev *schema.Event, header *kgo.Record
 }
 
 // keyChanged compares as much of the keys as both images have.
-func keyChanged(key []int, before, after schema.Row) bool {
-	for _, at := range key {
-		if after[at].Kind() != schema.KindAbsent && before[at].Kind() != schema.KindAbsent && !before[at].Equal(after[at]) {
+func (p *plan) keyChanged(before, after schema.Row) bool {
+	for _, at := range p.key {
+		old := p.old(before, at)
+		if after[at].Kind() != schema.KindAbsent && old.Kind() != schema.KindAbsent && !old.Equal(after[at]) {
 			return true
 		}
 	}
 	return false
 }
 
-func (e *encoder) keyOf(p *plan, row, fallback schema.Row) (schema.Value, error) {
+// old returns a column of an old row, absent if the log does not have it.
+func (p *plan) old(row schema.Row, at int) schema.Value {
+	if row == nil || p.table.Columns[at].Unlogged {
+		return schema.Absent()
+	}
+	return row[at]
+}
+
+// keyOf returns the key of the row after a change, or before it if after is
+// nil. A partial image after an update leaves out what did not change.
+func (e *encoder) keyOf(p *plan, after, before schema.Row) (schema.Value, error) {
 	e.keyRow = e.keyRow[:0]
 	for _, at := range p.key {
-		var v schema.Value
-		if row != nil {
-			v = row[at]
-		}
-		// A partial image after an update leaves out what did not change.
-		if (row == nil || v.Kind() == schema.KindAbsent) && fallback != nil {
-			v = fallback[at]
+		v := schema.Absent()
+		if after != nil {
+			v = after[at]
 		}
 		if v.Kind() == schema.KindAbsent {
-			return v, errNoKey
+			v = p.old(before, at)
+		}
+		if v.Kind() == schema.KindAbsent {
+			return v, &noKeyError{p.table, p.table.Columns[at].Name}
 		}
 		e.keyRow = append(e.keyRow, v)
 	}
 	return schema.Seq(schema.KindStruct, e.keyRow), nil
 }
 
-func (e *encoder) key(b *batch, p *plan, row, fallback schema.Row) (span, error) {
+func (e *encoder) key(b *batch, p *plan, after, before schema.Row) (span, error) {
 	if p.keyEnc == nil {
 		return span{}, nil
 	}
-	v, err := e.keyOf(p, row, fallback)
+	v, err := e.keyOf(p, after, before)
 	if err != nil {
 		return span{}, err
 	}
@@ -404,8 +437,8 @@ func (e *encoder) key(b *batch, p *plan, row, fallback schema.Row) (span, error)
 	return span{from, len(b.out), true}, nil
 }
 
-func (e *encoder) keyHeaderOf(p *plan, row, fallback schema.Row) ([]byte, error) {
-	v, err := e.keyOf(p, row, fallback)
+func (e *encoder) keyHeaderOf(p *plan, after, before schema.Row) ([]byte, error) {
+	v, err := e.keyOf(p, after, before)
 	if err != nil {
 		return nil, err
 	}

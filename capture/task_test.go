@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -526,25 +527,84 @@ func TestTask_HeartbeatsWhileIdle(t *testing.T) {
 	}
 }
 
+// identified is a table whose log has only the column id of old rows; v is
+// stood in for.
+var identified = &schema.Table{
+	Schema: "s", Name: "a b", Key: []int{0}, Source: source,
+	Columns: []schema.Column{{Name: "id", Schema: int64Schema}, {Name: "v", Schema: int64Schema, Unlogged: true}},
+}
+
 func TestTask_FailsAtARowWithoutItsKey(t *testing.T) {
 	t.Parallel()
-	c := cluster(t, "p.s.a_b")
-	cl := client(t, c)
-	defer cl.Close()
-	mem := memory{t: t}
-	task := &capture.Task{
-		Name: "x", Offsets: &mem, Kafka: cl, Shape: shape(), Logger: slog.New(slog.DiscardHandler),
-		Open: func(context.Context, schema.Position) (capture.Source, error) {
-			return &script{batches: []func(*schema.Batch){func(b *schema.Batch) {
-				e := b.Append()
-				e.Op, e.Table, e.Source, e.After = schema.OpUpdate, pair, values(b, schema.Int(5)), values(b, schema.Absent(), schema.Int(1))
-			}}}, nil
-		},
-	}
-	if err := task.Run(t.Context()); !capture.IsPermanent(err) {
-		t.Fatalf("got %v, want a permanent error", err)
-	}
-	if mem.n() != 0 {
-		t.Error("the position was passed")
+	i := schema.Int
+	minimal := &schema.Table{Database: "shop", Name: "a b", Key: []int{0}, Source: source, Columns: pair.Columns}
+	for _, tc := range []struct {
+		name  string
+		table *schema.Table
+		keys  string // message.key.columns
+		event func(*schema.Batch, *schema.Event)
+		want  string // the error's text; none if there is a key
+	}{
+		{"update without a key", pair, "", func(b *schema.Batch, e *schema.Event) {
+			e.Op, e.After = schema.OpUpdate, values(b, schema.Absent(), i(1))
+		}, `event of table s.a b: the log does not have the row's column id, which is part of its key. Run ALTER TABLE "s"."a b" REPLICA IDENTITY FULL`},
+		{"delete, identified by another column", identified, ".*:v", func(b *schema.Batch, e *schema.Event) {
+			e.Op, e.Before = schema.OpDelete, values(b, i(1), i(0))
+		}, `event of table s.a b: the log does not have the row's column v, which is part of its key. Run ALTER TABLE "s"."a b" REPLICA IDENTITY FULL`},
+		{"delete, identified by a part", identified, ".*:id,v", func(b *schema.Batch, e *schema.Event) {
+			e.Op, e.Before = schema.OpDelete, values(b, i(1), i(0))
+		}, "column v"},
+		{"update that moves a part", identified, ".*:id,v", func(b *schema.Batch, e *schema.Event) {
+			e.Op, e.Before, e.After = schema.OpUpdate, values(b, i(1), i(0)), values(b, i(2), i(7))
+		}, "column v"},
+		{"update of an unchanged large value", identified, ".*:v", func(b *schema.Batch, e *schema.Event) {
+			e.Op, e.Before, e.After = schema.OpUpdate, values(b, i(1), i(0)), values(b, i(2), schema.Absent())
+		}, "column v"},
+		{"delete with a minimal image", minimal, ".*:v", func(b *schema.Batch, e *schema.Event) {
+			e.Op, e.Before = schema.OpDelete, values(b, i(1), schema.Absent())
+		}, "event of table shop.a b: the log does not have the row's column v, which is part of its key. Run SET GLOBAL binlog_row_image = FULL"},
+		{"update that moves the primary key only", identified, ".*:v", func(b *schema.Batch, e *schema.Event) {
+			e.Op, e.Before, e.After = schema.OpUpdate, values(b, i(1), i(0)), values(b, i(2), i(7))
+		}, ""},
+		{"delete, identified by the key", identified, "", func(b *schema.Batch, e *schema.Event) {
+			e.Op, e.Before = schema.OpDelete, values(b, i(1), i(0))
+		}, ""},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			c := cluster(t, "p.s.a_b", "p.shop.a_b")
+			cl := client(t, c)
+			defer cl.Close()
+			mem := memory{t: t}
+			sh := shape()
+			var err error
+			if sh.Keys, err = capture.ParseKeyColumns(tc.keys); err != nil {
+				t.Fatal(err)
+			}
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			task := &capture.Task{
+				Name: "x", Offsets: &mem, Kafka: cl, Shape: sh, Logger: slog.New(slog.DiscardHandler), SaveEvery: time.Millisecond,
+				Observer: capture.Observer{Saved: func(schema.Position) { cancel() }},
+				Open: func(context.Context, schema.Position) (capture.Source, error) {
+					return &script{batches: []func(*schema.Batch){
+						func(b *schema.Batch) { e := b.Append(); e.Table, e.Source = tc.table, values(b, i(5)); tc.event(b, e) },
+					}}, nil
+				},
+			}
+			err = task.Run(ctx)
+			if tc.want == "" {
+				if err != nil || mem.n() != 1 {
+					t.Errorf("position %d: %v", mem.n(), err)
+				}
+				return
+			}
+			if !capture.IsPermanent(err) || !strings.Contains(err.Error(), tc.want) {
+				t.Errorf("got %v", err)
+			}
+			if mem.n() != 0 {
+				t.Error("the position was passed")
+			}
+		})
 	}
 }

@@ -24,8 +24,8 @@ type Event struct {
 	// Before is the row before the change as far as the log has it: nil for
 	// OpRead and OpCreate, and for an OpUpdate whose log has no old row; with
 	// only the identity's columns set where the log has no more, and the
-	// others null, or the default or zero of their type where they cannot be
-	// null. After is nil for OpDelete and OpTruncate.
+	// others (Column.Unlogged) null, or the default or zero of their type where
+	// they cannot be null. After is nil for OpDelete and OpTruncate.
 	Before, After Row
 	// Source are the values of Table.Source, constants included.
 	Source Row

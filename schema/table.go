@@ -27,6 +27,10 @@ type Column struct {
 	Schema *Schema
 	// Absent is written where a value is not in the log; nil means null.
 	Absent *Value
+	// Unlogged says that an old row never has the column, since it does not
+	// belong to the table's replica identity. What Event.Before has in its
+	// place is no value of the row.
+	Unlogged bool
 }
 
 // Path returns the table's name as the source's users write it in include

@@ -26,6 +26,8 @@ type columnInfo struct {
 	name string
 	oid  uint32
 	mod  int32
+	// unlogged is false for a column of the catalogue.
+	unlogged bool
 	// The rest comes from the catalogue alone.
 	notNull  bool
 	fallback string // the default's expression, empty for none and for generated columns

@@ -9,6 +9,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"github.com/penstock/penstock/capture"
 	"github.com/penstock/penstock/settings"
 )
 
@@ -26,7 +27,7 @@ func (d *database) Check(ctx context.Context) settings.Problems {
 	defer closeConn(ctx, conn)
 	k := &checker{config: d.config, conn: conn}
 	for _, step := range []func(context.Context) error{
-		k.server, k.role, k.slot, k.publicationRights, k.tables, k.published, k.identities,
+		k.server, k.role, k.slot, k.publicationRights, k.tables, k.keyColumns, k.published, k.identities,
 	} {
 		if err := step(ctx); err != nil {
 			return append(k.found, connectProblem(err))
@@ -217,6 +218,63 @@ FROM pg_catalog.pg_class c WHERE c.oid = ANY($1::oid[])`, oidList(oids))
 	}
 	return nil
 }
+
+// keyColumns checks message.key.columns: the tables must have the columns, and
+// the log must have them of a deleted row.
+func (k *checker) keyColumns(ctx context.Context) error {
+	keys := map[uint32][]string{}
+	var oids []uint32
+	for _, t := range k.captured {
+		if columns := capture.KeyColumnsOf(k.keys, k.dbname, t.path()); columns != nil {
+			keys[t.oid] = columns
+			oids = append(oids, t.oid)
+		}
+	}
+	if len(oids) == 0 {
+		return nil
+	}
+	keyColumns := "i.indnkeyatts"
+	if majorVersion(k.conn) < 11 {
+		keyColumns = "i.indnatts"
+	}
+	rows, err := query(ctx, k.conn, `
+SELECT a.attrelid, a.attname, c.relreplident = 'f' OR EXISTS (
+    SELECT 1 FROM pg_catalog.pg_index i WHERE i.indrelid = c.oid AND `+isIdentity+` AND a.attnum = ANY ((i.indkey::int2[])[0:`+keyColumns+` - 1]))
+FROM pg_catalog.pg_class c JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+WHERE c.oid = ANY($1::oid[])`, oidList(oids))
+	if err != nil {
+		return err
+	}
+	var missing, unlogged, alter []string
+	for _, t := range k.captured {
+		lacks := false
+		for _, column := range keys[t.oid] {
+			i := slices.IndexFunc(rows, func(r [][]byte) bool { return parseOID(r[0]) == t.oid && strings.EqualFold(string(r[1]), column) })
+			switch name := t.path() + "." + column; {
+			case i < 0:
+				missing = append(missing, name)
+			case !isTrue(rows[i][2]):
+				unlogged = append(unlogged, name)
+				lacks = true
+			}
+		}
+		if lacks {
+			alter = append(alter, "ALTER TABLE "+qualified(t.schema, t.name)+" REPLICA IDENTITY FULL;")
+		}
+	}
+	if len(missing) > 0 {
+		k.problem("message.key.columns", "There is no column %s.", some(missing))
+	}
+	if len(unlogged) > 0 {
+		k.warning("message.key.columns", "The log does not have %s of a deleted row. A DELETE would stop the connector, and an UPDATE of such a column would leave the record under the former key as it is. Run: %s",
+			some(unlogged), strings.Join(alter, " "))
+	}
+	return nil
+}
+
+// isIdentity is the condition for index i of table c to be its replica
+// identity, but for one that needs no index.
+const isIdentity = `i.indisvalid AND i.indisunique AND i.indimmediate AND (c.relreplident = 'd' AND i.indisprimary OR c.relreplident = 'i' AND i.indisreplident)`
 
 // published checks that an existing publication has the captured tables.
 func (k *checker) published(ctx context.Context) error {

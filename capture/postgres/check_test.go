@@ -127,6 +127,25 @@ func TestCheck(t *testing.T) {
 			sql:      []string{`CREATE TABLE t (id int PRIMARY KEY)`, `CREATE TABLE log (v int)`},
 			want:     []finding{{key: "publication.name", text: `ALTER TABLE "public"."log" REPLICA IDENTITY FULL;`, warning: true}},
 		},
+		"keys that deleted rows lack": {
+			settings: []string{"message.key.columns", `public\..:V,u;public\.nokey:v`, "table.include.list", `public\.(d|i|f|n|p|nokey)`},
+			sql: []string{
+				`CREATE TABLE d (id int PRIMARY KEY, u text NOT NULL UNIQUE, v int)`,
+				`CREATE TABLE i (id int PRIMARY KEY, u text NOT NULL UNIQUE, v int NOT NULL)`, `ALTER TABLE i REPLICA IDENTITY USING INDEX i_u_key`,
+				`CREATE TABLE f (u text, v int)`, `ALTER TABLE f REPLICA IDENTITY FULL`,
+				`CREATE TABLE n (u int, v int, PRIMARY KEY (v, u))`,
+				`CREATE TABLE p (u int, v int, PRIMARY KEY (u) INCLUDE (v))`,
+				`CREATE TABLE nokey (w int PRIMARY KEY)`,
+			},
+			want: []finding{
+				{key: "message.key.columns", text: "There is no column public.nokey.v."},
+				{
+					key: "message.key.columns", warning: true,
+					text: `public.d.V, public.d.u, public.i.V, public.p.V of a deleted row. A DELETE would stop the connector, and an UPDATE of such a column would leave the record under the former key as it is. ` +
+						`Run: ALTER TABLE "public"."d" REPLICA IDENTITY FULL; ALTER TABLE "public"."i" REPLICA IDENTITY FULL; ALTER TABLE "public"."p" REPLICA IDENTITY FULL;`,
+				},
+			},
+		},
 		"foreign slot": {
 			settings: []string{"slot.name", "check_foreign_slot"},
 			sql:      []string{`CREATE TABLE t (id int PRIMARY KEY)`, `SELECT pg_create_logical_replication_slot('check_foreign_slot', 'test_decoding')`},

@@ -26,7 +26,8 @@ type config struct {
 	copiesAgain                    bool // a lost log leads to a new snapshot
 	statusEvery                    time.Duration
 	filter                         *capture.Filter
-	orderByRows                    string // snapshot.tables.order.by.row.count
+	keys                           []capture.KeyColumns // message.key.columns
+	orderByRows                    string               // snapshot.tables.order.by.row.count
 	values                         valueConfig
 	messageInclude, messageExclude []*regexp.Regexp
 }
@@ -102,6 +103,10 @@ func newConfig(v settings.Values) (*config, settings.Problems) {
 			list = append(list, re)
 		}
 		return list
+	}
+	var err error
+	if c.keys, err = capture.ParseKeyColumns(v.String("message.key.columns")); err != nil {
+		invalid("message.key.columns", "%v", err)
 	}
 	c.messageInclude = messages("message.prefix.include.list")
 	c.messageExclude = messages("message.prefix.exclude.list")

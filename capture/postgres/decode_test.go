@@ -79,7 +79,6 @@ func (s *source) describeTest(t testing.TB, columns []column) *plan {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p.keyLogged = true
 	s.plans[1] = p
 	return p
 }

@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"net"
 	"os"
-	"slices"
 	"strconv"
 	"time"
 
@@ -381,7 +380,7 @@ func (s *source) change(b *schema.Batch, kind byte, at lsn, r *reader) error {
 		return nil
 	}
 	var before, after schema.Row
-	if m.oldKind != 0 && (m.oldKind == 'O' || p.keyLogged || kind == 'D') {
+	if m.oldKind != 0 {
 		if before, err = p.row(b, m.old, nil, m.oldKind == 'K'); err != nil {
 			return err
 		}
@@ -539,28 +538,28 @@ func (s *source) describe(ctx context.Context, m relationMessage) (*plan, error)
 	var identity []string
 	for i, c := range m.columns {
 		known := info.column(c.name)
-		columns[i] = columnInfo{name: c.name, oid: c.oid, mod: c.mod, notNull: known.notNull, fallback: known.fallback}
+		columns[i] = columnInfo{name: c.name, oid: c.oid, mod: c.mod, unlogged: !c.identity, notNull: known.notNull, fallback: known.fallback}
 		if c.identity {
 			identity = append(identity, c.name)
 		}
 	}
-	if info == nil && (m.identity == 'd' || m.identity == 'i') {
-		// The table is gone. Its replica identity was its primary key, or serves
-		// as one.
-		info = &tableInfo{key: identity}
-		for i := range columns {
-			columns[i].notNull = m.columns[i].identity
+	if m.identity == 'd' || m.identity == 'i' {
+		switch {
+		case info == nil:
+			// The table is gone. Its replica identity was its primary key, or
+			// serves as one.
+			info = &tableInfo{key: identity}
+			for i := range columns {
+				columns[i].notNull = m.columns[i].identity
+			}
+		case len(identity) > 0 && (len(info.key) == 0 || !containsAll(identity, info.key)):
+			// The catalogue's key is a later one. What identified the rows then
+			// is all that the log has of a deleted one.
+			info.key = identity
 		}
 	}
 	p, err := s.newPlan(m.namespace, m.name, columns, info, infos)
-	if err != nil {
-		return nil, capture.Permanent(err)
-	}
-	p.keyLogged = true
-	for _, k := range p.table.Key {
-		p.keyLogged = p.keyLogged && slices.Contains(identity, p.table.Columns[k].Name)
-	}
-	return p, nil
+	return p, capture.Permanent(err)
 }
 
 // lookup asks the catalogue about a table and its types.

@@ -410,6 +410,79 @@ func TestSource_ReplicaIdentities(t *testing.T) {
 	)
 }
 
+// TestSource_KeysByTheIdentityOfTheTime reads what was written before the
+// table's replica identity or primary key changed. A delete has only what
+// identified the row then, so that is its key.
+func TestSource_KeysByTheIdentityOfTheTime(t *testing.T) {
+	t.Parallel()
+	b := setup(t, servers.Postgres(t))
+	b.exec(`CREATE TABLE to_index (id int PRIMARY KEY, u text NOT NULL UNIQUE)`,
+		`CREATE TABLE from_index (id int PRIMARY KEY, u text NOT NULL UNIQUE)`, `ALTER TABLE from_index REPLICA IDENTITY USING INDEX from_index_u_key`,
+		`CREATE TABLE other_key (id int CONSTRAINT pk PRIMARY KEY, u text NOT NULL)`,
+		`CREATE TABLE to_full (a int, b int, v int, PRIMARY KEY (b, a))`)
+	from, err := b.db.Now(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, table := range []string{"to_index", "from_index", "other_key"} {
+		b.exec(`INSERT INTO `+table+` VALUES (1, 'a')`, `UPDATE `+table+` SET id = 2, u = 'b'`, `DELETE FROM `+table)
+	}
+	b.exec(`INSERT INTO to_full VALUES (1, 2, 3)`, `DELETE FROM to_full`,
+		`ALTER TABLE to_index REPLICA IDENTITY USING INDEX to_index_u_key`, `ALTER TABLE from_index REPLICA IDENTITY DEFAULT`,
+		`ALTER TABLE other_key DROP CONSTRAINT pk, ADD PRIMARY KEY (u)`, `ALTER TABLE to_full REPLICA IDENTITY FULL`)
+	r := b.stream(from)
+	r.each = func(ev *schema.Event) {
+		row := ev.Before
+		if row == nil {
+			row = ev.After
+		}
+		for _, k := range ev.Table.Key {
+			c := ev.Table.Columns[k]
+			if c.Unlogged {
+				t.Errorf("%s: the key's column %s is not in the log", ev.Table.Path(), c.Name)
+			}
+			r.events[len(r.events)-1] += fmt.Sprintf(" key %s:%#v", c.Name, row[k])
+		}
+	}
+	r.want(
+		`c public.to_index {id:1 u:"a"} key id:1`,
+		`u public.to_index {id:2 u:"b"} before {id:1 u:""} key id:1`,
+		`d public.to_index before {id:2 u:""} key id:2`,
+		`c public.from_index {id:1 u:"a"} key u:"a"`,
+		`u public.from_index {id:2 u:"b"} before {id:0 u:"a"} key u:"a"`,
+		`d public.from_index before {id:0 u:"b"} key u:"b"`,
+		`c public.other_key {id:1 u:"a"} key id:1`,
+		`u public.other_key {id:2 u:"b"} before {id:1 u:""} key id:1`,
+		`d public.other_key before {id:2 u:""} key id:2`,
+		`c public.to_full {a:1 b:2 v:3} key b:2 key a:1`,
+		`d public.to_full before {a:1 b:2 v:null} key b:2 key a:1`,
+	)
+}
+
+// TestSource_TellsWhatOldRowsLack: what stands in for a column that the log
+// does not have must not be taken for its value.
+func TestSource_TellsWhatOldRowsLack(t *testing.T) {
+	t.Parallel()
+	b := setup(t, servers.Postgres(t))
+	b.exec(`CREATE TABLE d (id int PRIMARY KEY, u text NOT NULL UNIQUE, v int)`,
+		`CREATE TABLE i (id int PRIMARY KEY, u text NOT NULL UNIQUE, v int)`, `ALTER TABLE i REPLICA IDENTITY USING INDEX i_u_key`,
+		`CREATE TABLE f (id int PRIMARY KEY, u text NOT NULL UNIQUE, v int)`, `ALTER TABLE f REPLICA IDENTITY FULL`)
+	r := b.stream(nil)
+	r.each = func(ev *schema.Event) {
+		for _, c := range ev.Table.Columns {
+			if c.Unlogged {
+				r.events[len(r.events)-1] += " -" + c.Name
+			}
+		}
+	}
+	for _, table := range []string{"d", "i", "f"} {
+		b.exec(`INSERT INTO ` + table + ` VALUES (1, 'a', 5)`)
+	}
+	r.want(`c public.d {id:1 u:"a" v:5} -u -v`, `c public.i {id:1 u:"a" v:5} -id -v`, `c public.f {id:1 u:"a" v:5}`)
+	b.exec(`ALTER TABLE d REPLICA IDENTITY FULL`, `INSERT INTO d VALUES (2, 'b', 6)`)
+	r.want(`c public.d {id:2 u:"b" v:6}`)
+}
+
 func TestSource_TruncatesSeveralTables(t *testing.T) {
 	t.Parallel()
 	b := setup(t, servers.Postgres(t), "table.exclude.list", `public\.secret`)

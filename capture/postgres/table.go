@@ -75,9 +75,6 @@ type plan struct {
 	columns []planColumn
 	// source are the values of the source block that do not vary.
 	source schema.Row
-	// keyLogged says that the log has the whole key of the old row whenever it
-	// has an old row at all.
-	keyLogged bool
 	// unknown stand in an old row for the columns that the log does not have.
 	unknown schema.Row
 }
@@ -117,9 +114,9 @@ func (c *config) newPlan(namespace, name string, columns []columnInfo, info *tab
 		s.Optional = !col.notNull
 		s.Default = defaultOf(col.fallback, vt)
 		p.columns[i].to, p.columns[i].decode = len(t.Columns), vt.decode
-		t.Columns = append(t.Columns, schema.Column{Name: col.name, Schema: &s, Absent: vt.absent})
+		t.Columns = append(t.Columns, schema.Column{Name: col.name, Schema: &s, Absent: vt.absent, Unlogged: col.unlogged})
 		var unknown schema.Value
-		if col.notNull && !slices.Contains(key, col.name) {
+		if col.notNull && col.unlogged {
 			// What a schema requires cannot be null; Debezium writes the
 			// default or the type's neutral value.
 			switch {
