@@ -306,14 +306,19 @@ func (k *checker) published(ctx context.Context) error {
 // identities looks for tables whose updates the server refuses once they are
 // published.
 func (k *checker) identities(ctx context.Context) error {
+	published := "p.puballtables OR EXISTS (SELECT 1 FROM pg_catalog.pg_publication_rel r WHERE r.prpubid = p.oid AND r.prrelid = c.oid)"
+	if v := majorVersion(k.conn); v >= 12 { // a partition is published with the table that it is a part of
+		published += " OR EXISTS (SELECT 1 FROM pg_catalog.pg_publication_rel r JOIN pg_catalog.pg_partition_ancestors(c.oid) a ON a.relid = r.prrelid WHERE r.prpubid = p.oid)"
+		if v >= 15 {
+			published += " OR EXISTS (SELECT 1 FROM pg_catalog.pg_publication_namespace s WHERE s.pnpubid = p.oid AND s.pnnspid = c.relnamespace)"
+		}
+	}
 	rows, err := query(ctx, k.conn, `
 SELECT n.nspname, c.relname, p.oid IS NOT NULL
 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-LEFT JOIN pg_catalog.pg_publication p ON p.pubname = $1 AND (p.puballtables OR EXISTS (
-    SELECT 1 FROM pg_catalog.pg_publication_rel r WHERE r.prpubid = p.oid AND r.prrelid = c.oid))
+LEFT JOIN pg_catalog.pg_publication p ON p.pubname = $1 AND (p.pubupdate OR p.pubdelete) AND (`+published+`)
 WHERE c.relkind = 'r' AND c.relpersistence = 'p' AND n.nspname NOT IN ('pg_catalog', 'information_schema')
-  AND (c.relreplident = 'n' OR c.relreplident = 'd' AND NOT EXISTS (
-    SELECT 1 FROM pg_catalog.pg_index i WHERE i.indrelid = c.oid AND i.indisprimary AND i.indisvalid))
+  AND c.relreplident <> 'f' AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_index i WHERE i.indrelid = c.oid AND `+isIdentity+`)
 ORDER BY 1, 2`, k.publication)
 	if err != nil {
 		return err

@@ -12,6 +12,7 @@ import (
 	"github.com/penstock/penstock/capture"
 	"github.com/penstock/penstock/capture/postgres"
 	"github.com/penstock/penstock/integration/servers"
+	"github.com/penstock/penstock/schema"
 	"github.com/penstock/penstock/settings"
 )
 
@@ -146,6 +147,20 @@ func TestCheck(t *testing.T) {
 				},
 			},
 		},
+		"no replica identity, published by others": {
+			settings: []string{"publication.autocreate.mode", "disabled", "table.include.list", `public\.good`},
+			sql: []string{
+				`CREATE TABLE good (id int PRIMARY KEY)`, `CREATE TABLE elsewhere (v int)`,
+				`CREATE TABLE parted (v int) PARTITION BY LIST (v)`, `CREATE TABLE part PARTITION OF parted DEFAULT`,
+				`CREATE SCHEMA s`, `CREATE TABLE s.t (v int)`,
+				`CREATE PUBLICATION dbz_publication FOR TABLE good, parted, TABLES IN SCHEMA s`,
+			},
+			want: []finding{{key: "publication.name", text: `: "public"."part", "s"."t". Run for each`, warning: true}},
+		},
+		"no replica identity, but only inserts are published": {
+			settings: []string{"publication.autocreate.mode", "disabled"},
+			sql:      []string{`CREATE TABLE t (v int)`, `CREATE PUBLICATION dbz_publication FOR ALL TABLES WITH (publish = 'insert')`},
+		},
 		"foreign slot": {
 			settings: []string{"slot.name", "check_foreign_slot"},
 			sql:      []string{`CREATE TABLE t (id int PRIMARY KEY)`, `SELECT pg_create_logical_replication_slot('check_foreign_slot', 'test_decoding')`},
@@ -160,6 +175,52 @@ func TestCheck(t *testing.T) {
 				b.asNewUser(c.user)
 			}
 			wantFindings(t, b.db.Check(t.Context()), c.want...)
+		})
+	}
+}
+
+// TestCheck_NamesTablesWhoseChangesTheServerRefuses compares what the check
+// says with what the server does.
+func TestCheck_NamesTablesWhoseChangesTheServerRefuses(t *testing.T) {
+	t.Parallel()
+	for _, version := range []string{"15", "18"} {
+		t.Run(version, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t, servers.Postgres(t, servers.Version(version)), "publication.autocreate.mode", "filtered", "table.include.list", `public\.[^o].*`)
+			b.exec(`CREATE TABLE nothing (id int PRIMARY KEY)`, `ALTER TABLE nothing REPLICA IDENTITY NOTHING`,
+				`CREATE TABLE gone (id int PRIMARY KEY, u int NOT NULL DEFAULT 1)`, `CREATE UNIQUE INDEX gone_u ON gone (u)`,
+				`ALTER TABLE gone REPLICA IDENTITY USING INDEX gone_u`, `DROP INDEX gone_u`,
+				`CREATE TABLE late (id int PRIMARY KEY DEFERRABLE)`,
+				`CREATE TABLE nokey (id int NOT NULL UNIQUE)`,
+				`CREATE TABLE good_full (id int)`, `ALTER TABLE good_full REPLICA IDENTITY FULL`,
+				`CREATE TABLE good_index (id int, u int NOT NULL UNIQUE DEFAULT 1)`, `ALTER TABLE good_index REPLICA IDENTITY USING INDEX good_index_u_key`,
+				`CREATE TABLE good (id int PRIMARY KEY)`,
+				`CREATE TABLE other (v int)`)
+			tables := []string{"nothing", "gone", "late", "nokey", "good_full", "good_index", "good"}
+			for _, table := range tables {
+				b.exec(`INSERT INTO ` + table + ` SELECT 1`)
+			}
+			warned := b.db.Check(t.Context())
+			wantFindings(t, warned, finding{
+				key: "publication.name", warning: true,
+				text: `also to your applications: "public"."gone", "public"."late", "public"."nokey", "public"."nothing". ` +
+					`Run for each: ALTER TABLE "public"."gone" REPLICA IDENTITY FULL;`,
+			})
+			copied := 0
+			copyAll(t, b, func(*schema.Event) { copied++ }) // which makes the publication
+			if copied != len(tables) {
+				t.Errorf("%d rows were copied of %d tables", copied, len(tables))
+			}
+			for _, table := range tables {
+				err := b.server.Exec(t.Context(), `UPDATE `+table+` SET id = 2`)
+				refused := !strings.HasPrefix(table, "good")
+				if (err != nil) != refused {
+					t.Errorf("UPDATE %s: %v", table, err)
+				}
+				if len(warned) == 1 && strings.Contains(warned[0].Message, `"`+table+`"`) != (err != nil) {
+					t.Errorf("%s: warned of it in %q, although the server says %v", table, warned[0].Message, err)
+				}
+			}
 		})
 	}
 }
