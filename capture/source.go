@@ -23,8 +23,9 @@ type Source interface {
 	Next(ctx context.Context, b *schema.Batch) error
 	// Confirm says that p, an End that Next returned (or the position the
 	// source was opened at), is durable, so that the database may forget what
-	// is before it. It is called at least every ten seconds or so between
-	// calls of Next, also with the same p, and so is the keep-alive too.
+	// is before it; nil says that nothing is durable yet. It is called several
+	// times a second between calls of Next, also with the same p, and so is the
+	// keep-alive too.
 	Confirm(ctx context.Context, p schema.Position) error
 	// Close gives the connection back. The context bounds a final
 	// confirmation.

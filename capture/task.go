@@ -69,8 +69,9 @@ const (
 	defaultWorkers     = 2
 	defaultSaveEvery   = 200 * time.Millisecond
 	defaultDrainWithin = 4 * time.Second
-	// confirmEvery keeps a source alive while Kafka is slow.
-	confirmEvery = 5 * time.Second
+	// confirmEvery keeps a source alive while Kafka is slow. A database may be
+	// as impatient as one second.
+	confirmEvery = 250 * time.Millisecond
 )
 
 // RefusedError says that the broker did not take a record.
@@ -244,11 +245,14 @@ func (t *Task) read(ctx, failed context.Context, src Source, free <-chan *batch,
 		case <-tick.C: // Kafka is slow; the source is kept alive below
 		}
 		p := t.durable.Load()
-		if p == nil || p == confirmed && time.Since(lastConfirm) < confirmEvery {
+		if p == confirmed && time.Since(lastConfirm) < confirmEvery {
 			continue
 		}
-		// I1: durable holds only what has been saved.
-		if err := src.Confirm(ctx, *p); err != nil {
+		var at schema.Position
+		if p != nil {
+			at = *p // I1: durable holds only what has been saved
+		}
+		if err := src.Confirm(ctx, at); err != nil {
 			if ctx.Err() != nil {
 				return nil
 			}

@@ -496,6 +496,80 @@ func splitStruct(s string) []string {
 	return fields
 }
 
+// chatter is a source that always has an event.
+type chatter struct {
+	next     int64
+	confirms chan schema.Position
+}
+
+func (c *chatter) Next(_ context.Context, b *schema.Batch) error {
+	ev := b.Append()
+	ev.Op, ev.Table, ev.Source, ev.After = schema.OpCreate, numbers, b.Row(1), b.Row(1)
+	c.next++
+	ev.After[0] = schema.Int(c.next)
+	b.End = position(c.next)
+	return nil
+}
+
+func (c *chatter) Confirm(ctx context.Context, p schema.Position) error {
+	select {
+	case c.confirms <- p:
+	case <-ctx.Done():
+	}
+	return nil
+}
+
+func (c *chatter) Close(context.Context) error { return nil }
+
+func TestTask_KeepsASourceAliveThatHasNoPositionYet(t *testing.T) {
+	t.Parallel()
+	c := cluster(t, "p.s.numbers")
+	release := make(chan struct{})
+	c.ControlKey(int16(kmsg.Produce), func(kmsg.Request) (kmsg.Response, error, bool) {
+		c.SleepControl(func() { <-release })
+		return nil, nil, false
+	})
+	cl := client(t, c)
+	defer cl.Close()
+	src := &chatter{confirms: make(chan schema.Position)}
+	task := &capture.Task{
+		Name: "x", Offsets: &memory{t: t}, Kafka: cl, Shape: shape(), Logger: slog.New(slog.DiscardHandler), Batches: 2, SaveEvery: time.Millisecond,
+		Open: func(context.Context, schema.Position) (capture.Source, error) { return src, nil },
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- task.Run(ctx) }()
+	next := func() schema.Position {
+		select {
+		case p := <-src.confirms:
+			return p
+		case <-time.After(20 * time.Second):
+			t.Fatal("the source hears nothing")
+			return nil
+		}
+	}
+	for range 5 {
+		if p := next(); p != nil {
+			t.Fatalf("%s was confirmed while nothing was acknowledged", p)
+		}
+	}
+	close(release)
+	for next() == nil { // then the task is as any other
+	}
+	cancel()
+	for {
+		select {
+		case <-src.confirms:
+			continue
+		case err := <-done:
+			if err != nil {
+				t.Error(err)
+			}
+			return
+		}
+	}
+}
+
 func TestTask_HeartbeatsWhileIdle(t *testing.T) {
 	t.Parallel()
 	c := cluster(t, "__debezium-heartbeat.p", "p.s.numbers")

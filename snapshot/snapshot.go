@@ -146,6 +146,9 @@ type stream struct{ capture.Source }
 
 // Confirm passes on the position in the log.
 func (s stream) Confirm(ctx context.Context, p schema.Position) error {
+	if p == nil {
+		return s.Source.Confirm(ctx, nil)
+	}
 	o, err := parseOffset(p)
 	if err != nil {
 		return err

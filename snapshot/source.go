@@ -385,11 +385,9 @@ func (s *source) report(done bool) {
 // Confirm passes on what the stream is to forget. During the copy there is
 // nothing: the database keeps the log from the view's position on.
 func (s *source) Confirm(ctx context.Context, p schema.Position) error {
-	if !s.saved && !bytes.Equal(p, s.begun) {
-		return nil // from before this snapshot
-	}
-	s.saved = true
-	if s.stream == nil {
+	// Before it, p is nil or from before this snapshot.
+	s.saved = s.saved || s.begun != nil && bytes.Equal(p, s.begun)
+	if !s.saved || s.stream == nil {
 		return nil
 	}
 	return s.stream.Confirm(ctx, p)

@@ -150,7 +150,7 @@ func connectionDefs() []settings.Def {
 		},
 		{
 			Key: "status.update.interval.ms", Type: settings.Int, Default: "10000", Importance: settings.Medium, Group: group, DisplayName: "Status update interval (ms)", Width: "SHORT",
-			Doc: "The longest time between two status messages to the server, in milliseconds.", Check: capture.NotNegative,
+			Doc: "The longest time between two status messages to the server, in milliseconds; a quarter of the server's wal_sender_timeout where that is shorter.", Check: capture.NotNegative,
 		},
 		{
 			Key: "lsn.flush.timeout.ms", Type: settings.Long, Default: "30000", Importance: settings.Medium, Group: group, DisplayName: "LSN flush timeout (ms)", Width: "SHORT",

@@ -22,8 +22,10 @@ import (
 
 const (
 	// maxStatusEvery bounds the time between status messages; the server's
-	// default wal_sender_timeout is a minute.
-	maxStatusEvery = 10 * time.Second
+	// default wal_sender_timeout is a minute. Where it is shorter, there are
+	// statusPerTimeout of them in its time.
+	maxStatusEvery   = 10 * time.Second
+	statusPerTimeout = 4
 	// confirmEvery bounds how often a new position is confirmed: the server
 	// gains nothing from more.
 	confirmEvery = 100 * time.Millisecond
@@ -75,6 +77,7 @@ type source struct {
 
 	confirmed, sent lsn // what Confirm said, and what the server was told
 	sentAt          time.Time
+	statusEvery     time.Duration
 	returned        time.Time // when the last batch with events was
 	lowWater        bool      // the socket gathers before it wakes us
 	status          []byte
@@ -117,6 +120,13 @@ func (d *database) stream(ctx context.Context, start, commit lsn) (_ *source, er
 	if err != nil {
 		return nil, err
 	}
+	statusEvery := d.statusEvery
+	if timeout, err := senderTimeout(ctx, repl); err != nil {
+		closeConn(ctx, repl)
+		return nil, err
+	} else if timeout > 0 {
+		statusEvery = min(statusEvery, timeout/statusPerTimeout)
+	}
 	args := []string{"proto_version '1'", "publication_names " + literal(identifier(d.publication))}
 	if majorVersion(repl) >= 14 {
 		args = append(args, "messages 'true'")
@@ -135,9 +145,24 @@ func (d *database) stream(ctx context.Context, start, commit lsn) (_ *source, er
 	d.log.Info("streaming the log", "slot", d.slot, "publication", d.publication, "lsn", start.String())
 	return &source{
 		config: d.config, log: d.log, conn: hijacked.Conn, frontend: hijacked.Frontend, buffered: buffered,
-		catalog: conn, plans: map[uint32]*plan{},
+		catalog: conn, plans: map[uint32]*plan{}, statusEvery: statusEvery,
 		commit: commit, reached: start, reported: start, confirmed: start, sentAt: time.Now(),
 	}, nil
+}
+
+// senderTimeout is how long the server waits for a status message; 0 for ever.
+// It may be set for a database or a user, and a replication session takes no
+// other queries than such simple ones.
+func senderTimeout(ctx context.Context, repl *pgconn.PgConn) (time.Duration, error) {
+	results, err := repl.Exec(ctx, `SELECT setting FROM pg_catalog.pg_settings WHERE name = 'wal_sender_timeout'`).ReadAll()
+	if err != nil {
+		return 0, fmt.Errorf("read wal_sender_timeout: %w", err)
+	}
+	if len(results) != 1 || len(results[0].Rows) != 1 {
+		return 0, fmt.Errorf("read wal_sender_timeout: %w", errUnexpected)
+	}
+	ms, _ := parseInt(results[0].Rows[0][0])
+	return time.Duration(ms) * time.Millisecond, nil
 }
 
 // Next implements capture.Source.
@@ -592,11 +617,13 @@ func (s *source) lookup(ctx context.Context, m relationMessage) (*tableInfo, map
 
 // Confirm implements capture.Source.
 func (s *source) Confirm(_ context.Context, p schema.Position) error {
-	at, _, err := parsePosition(p)
-	if err != nil {
-		return capture.Permanent(err)
+	if p != nil {
+		at, _, err := parsePosition(p)
+		if err != nil {
+			return capture.Permanent(err)
+		}
+		s.confirmed = max(s.confirmed, at)
 	}
-	s.confirmed = max(s.confirmed, at)
 	return s.keepAlive(time.Now())
 }
 
