@@ -42,7 +42,28 @@ func RelationalSettings(group, order string, own []settings.Def) []settings.Def 
 
 // CopiesAgain reports whether snapshot.mode has the tables copied again where
 // the position in the log is lost.
-func CopiesAgain(v settings.Values) bool { return v.String("snapshot.mode") == "when_needed" }
+func CopiesAgain(v settings.Values) bool {
+	switch v.String("snapshot.mode") {
+	case "when_needed":
+		return true
+	case "configuration_based":
+		return v.Bool("snapshot.mode.configuration.based.snapshot.on.data.error")
+	default:
+		return false
+	}
+}
+
+// SnapshotMode is the check of snapshot.mode.
+func SnapshotMode(value string) error {
+	switch value {
+	case "custom":
+		return errors.New("a Java class cannot be loaded here; configuration_based has a setting for each thing that it could decide")
+	case "recovery":
+		return errors.New("a lost schema history is not made anew by itself; when_needed copies the tables again, and their definitions with them")
+	default:
+		return nil
+	}
+}
 
 // NotEmpty is the check of a setting that Debezium lists as optional but
 // cannot do without.
@@ -297,7 +318,6 @@ func streamSettings() []settings.Def {
 
 func snapshotSettings() []settings.Def {
 	const group = "Connector"
-	const noRules = "snapshots by single rules are not supported; choose one of the other values of snapshot.mode"
 	return []settings.Def{
 		{
 			Key: "snapshot.delay.ms", Type: settings.Long, Default: "0", Importance: settings.Low, Group: group, DisplayName: "Snapshot Delay (milliseconds)", Width: "MEDIUM",
@@ -337,23 +357,23 @@ func snapshotSettings() []settings.Def {
 		},
 		{
 			Key: "snapshot.mode.configuration.based.snapshot.data", Type: settings.Boolean, Default: "false", Importance: settings.Medium, Group: group, DisplayName: "Snapshot mode property based snapshot data", Width: "MEDIUM",
-			Doc: "With snapshot.mode=configuration_based: whether to copy rows.", Unsupported: noRules,
+			Doc: "With snapshot.mode=configuration_based: whether to copy the tables, which then happens at each start.",
 		},
 		{
 			Key: "snapshot.mode.configuration.based.snapshot.schema", Type: settings.Boolean, Default: "false", Importance: settings.Medium, Group: group, DisplayName: "Snapshot mode property based snapshot schema", Width: "MEDIUM",
-			Doc: "With snapshot.mode=configuration_based: whether to read table definitions.", Unsupported: noRules,
+			Doc: "With snapshot.mode=configuration_based: whether to read table definitions.", Ignored: "definitions are always read where they are needed",
 		},
 		{
 			Key: "snapshot.mode.configuration.based.start.stream", Type: settings.Boolean, Default: "false", Importance: settings.Medium, Group: group, DisplayName: "Snapshot mode property based start stream", Width: "MEDIUM",
-			Doc: "With snapshot.mode=configuration_based: whether to read the log afterwards.", Unsupported: noRules,
+			Doc: "With snapshot.mode=configuration_based: whether to read the log.",
 		},
 		{
 			Key: "snapshot.mode.configuration.based.snapshot.on.schema.error", Type: settings.Boolean, Default: "false", Importance: settings.Medium, Group: group, DisplayName: "Snapshot mode property based snapshot on schema error", Width: "MEDIUM",
-			Doc: "With snapshot.mode=configuration_based: whether to snapshot again when the schema history is lost.", Unsupported: noRules,
+			Doc: "With snapshot.mode=configuration_based: whether to snapshot again when the schema history is lost.", Unsupported: "definitions are not read again by themselves; set snapshot.mode.configuration.based.snapshot.on.data.error, which copies the tables and their definitions",
 		},
 		{
 			Key: "snapshot.mode.configuration.based.snapshot.on.data.error", Type: settings.Boolean, Default: "false", Importance: settings.Medium, Group: group, DisplayName: "Snapshot mode property based snapshot on data error", Width: "MEDIUM",
-			Doc: "With snapshot.mode=configuration_based: whether to snapshot again when the position in the log is lost.", Unsupported: noRules,
+			Doc: "With snapshot.mode=configuration_based: whether to copy the tables when the position in the log is lost.",
 		},
 		{
 			Key: "snapshot.lock.timeout.ms", Type: settings.Long, Default: "10000", Importance: settings.Medium, Group: group, DisplayName: "Snapshot lock timeout (ms)", Width: "LONG",

@@ -29,7 +29,6 @@ type pipeline struct {
 	ctx    context.Context
 	server *servers.PostgresServer
 	slot   string
-	mode   snapshot.Mode
 	open   capture.Opener
 	src    capture.Source
 	saved  schema.Position
@@ -50,23 +49,28 @@ func newPipeline(t *testing.T, opts ...servers.Option) *pipeline {
 }
 
 // begin starts anew: table t (id, v) with the rows 1 to 100, and no slot.
-func (p *pipeline) begin(t *testing.T, mode snapshot.Mode) {
+func (p *pipeline) begin(t *testing.T, mode snapshot.Mode, more ...string) {
 	t.Helper()
 	p.stop()
 	p.t, p.saved, p.state, p.starts, p.reads = t, nil, map[string]int{}, 0, 0
 	p.exec(`SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots`, `DROP TABLE IF EXISTS t`,
 		`CREATE TABLE t (id int PRIMARY KEY, v int)`, `INSERT INTO t SELECT g, 0 FROM generate_series(1, 100) g`)
-	p.in(mode)
+	p.in(mode, more...)
 }
 
-// in reads the configuration anew, with another snapshot.mode.
-func (p *pipeline) in(mode snapshot.Mode) {
+// in reads the configuration anew, with another snapshot.mode and more
+// settings as pairs of key and value.
+func (p *pipeline) in(mode snapshot.Mode, more ...string) {
 	p.t.Helper()
 	connector := postgres.Connector()
-	v, problems := connector.Settings.Parse(map[string]string{
+	raw := map[string]string{
 		"topic.prefix": "p", "database.hostname": p.server.Host, "database.port": fmt.Sprint(p.server.Port), "database.user": p.server.User,
 		"database.password": p.server.Password, "database.dbname": p.server.Database, "slot.name": p.slot, "snapshot.mode": string(mode),
-	})
+	}
+	for i := 0; i+1 < len(more); i += 2 {
+		raw[more[i]] = more[i+1]
+	}
+	v, problems := connector.Settings.Parse(raw)
 	if err := problems.Err(); err != nil {
 		p.t.Fatal(err)
 	}
@@ -74,7 +78,9 @@ func (p *pipeline) in(mode snapshot.Mode) {
 	if err := problems.Err(); err != nil {
 		p.t.Fatal(err)
 	}
-	p.mode, p.open = mode, snapshot.Wrap(db, config(mode, 2))
+	c := snapshot.Configured(v)
+	c.Name, c.Logger = "it", quiet
+	p.open = snapshot.Wrap(db, c)
 }
 
 func (p *pipeline) exec(sql ...string) {
@@ -275,4 +281,30 @@ func TestPostgres_OtherModesEndWithTheLoss(t *testing.T) {
 	if left := p.scalar(`SELECT count(*) FROM pg_replication_slots WHERE slot_name = '` + p.slot + `'`); left != "1" {
 		t.Errorf("the slot was dropped")
 	}
+}
+
+// TestPostgres_ConfigurationBased streams from the first start on, copies only
+// once the log is lost, and streams again.
+func TestPostgres_ConfigurationBased(t *testing.T) {
+	t.Parallel()
+	const based = "snapshot.mode.configuration.based."
+	p := newPipeline(t)
+	p.begin(t, snapshot.ConfigurationBased, based+"start.stream", "true", based+"snapshot.on.data.error", "true")
+	if err := p.step(); err != nil {
+		t.Fatal(err)
+	}
+	p.exec(`UPDATE t SET v = 1 WHERE id = 1`)
+	p.until("the stream", p.sees("1", 1))
+	p.until("a position", func() bool { return p.saved != nil })
+	if p.reads > 0 {
+		t.Errorf("%d rows were copied at the first start", p.reads)
+	}
+	p.loseSlot()
+	p.exec(`INSERT INTO t VALUES (101, 7)`)
+	p.until("the copy", p.sees("101", 7))
+	if p.reads < 101 {
+		t.Errorf("%d rows were copied after the loss", p.reads)
+	}
+	p.exec(`UPDATE t SET v = 8 WHERE id = 101`)
+	p.until("the stream after the copy", p.sees("101", 8))
 }

@@ -625,33 +625,52 @@ func TestSnapshot_Modes(t *testing.T) {
 	complete := schema.Position(`{"at":3,"last_snapshot_record":true,"snapshot":"INITIAL","snapshot_completed":true}`)
 	foreign := schema.Position(`{"at":3,"last_snapshot_record":false,"snapshot":"INITIAL","snapshot_completed":false}`)
 	unfinished := schema.Position(`{"at":3,"last_snapshot_record":false,"snapshot":"INITIAL","snapshot_completed":false,"penstock_snapshot":"{\"tables\":{}}"}`)
+	based := func(r snapshot.Rules) snapshot.Config {
+		c := config(snapshot.ConfigurationBased, 2)
+		c.Based = r
+		return c
+	}
 	for _, tc := range []struct {
-		name   string
-		mode   snapshot.Mode
-		from   schema.Position
-		lost   bool
-		copies bool
-		err    error
+		name    string
+		c       snapshot.Config
+		from    schema.Position
+		lost    bool
+		copies  bool
+		streams bool
+		err     error
 	}{
-		{"initial, first start", snapshot.Initial, nil, false, true, nil},
-		{"initial, streaming", snapshot.Initial, streaming, false, false, nil},
-		{"initial, complete", snapshot.Initial, complete, false, false, nil},
-		{"initial, another's interrupted", snapshot.Initial, foreign, false, true, nil},
-		{"initial, position lost", snapshot.Initial, streaming, true, false, capture.ErrPositionLost},
-		{"initial, position of an unfinished snapshot lost", snapshot.Initial, unfinished, true, false, capture.ErrPositionLost},
-		{"when_needed, position of an unfinished snapshot lost", snapshot.WhenNeeded, unfinished, true, true, nil},
-		{"when_needed, position lost", snapshot.WhenNeeded, streaming, true, true, nil},
-		{"when_needed, streaming", snapshot.WhenNeeded, streaming, false, false, nil},
-		{"no_data, first start", snapshot.NoData, nil, false, false, nil},
-		{"no_data, streaming", snapshot.NoData, streaming, false, false, nil},
-		{"always, streaming", snapshot.Always, streaming, false, true, nil},
+		{"initial, first start", config(snapshot.Initial, 2), nil, false, true, true, nil},
+		{"initial, streaming", config(snapshot.Initial, 2), streaming, false, false, true, nil},
+		{"initial, complete", config(snapshot.Initial, 2), complete, false, false, true, nil},
+		{"initial, another's interrupted", config(snapshot.Initial, 2), foreign, false, true, true, nil},
+		{"initial, position lost", config(snapshot.Initial, 2), streaming, true, false, true, capture.ErrPositionLost},
+		{"initial, position of an unfinished snapshot lost", config(snapshot.Initial, 2), unfinished, true, false, true, capture.ErrPositionLost},
+		{"when_needed, position of an unfinished snapshot lost", config(snapshot.WhenNeeded, 2), unfinished, true, true, true, nil},
+		{"when_needed, position lost", config(snapshot.WhenNeeded, 2), streaming, true, true, true, nil},
+		{"when_needed, streaming", config(snapshot.WhenNeeded, 2), streaming, false, false, true, nil},
+		{"no_data, first start", config(snapshot.NoData, 2), nil, false, false, true, nil},
+		{"no_data, streaming", config(snapshot.NoData, 2), streaming, false, false, true, nil},
+		{"always, streaming", config(snapshot.Always, 2), streaming, false, true, true, nil},
+		{"initial_only, first start", config(snapshot.InitialOnly, 2), nil, false, true, false, nil},
+		{"initial_only, complete", config(snapshot.InitialOnly, 2), complete, false, false, false, nil},
+		{"configuration_based, as initial_only at each start", based(snapshot.Rules{Data: true}), complete, false, true, false, nil},
+		{"configuration_based, as always", based(snapshot.Rules{Data: true, Stream: true}), streaming, false, true, true, nil},
+		{"configuration_based, as no_data", based(snapshot.Rules{Stream: true}), nil, false, false, true, nil},
+		{"configuration_based, as no_data, streaming", based(snapshot.Rules{Stream: true}), streaming, false, false, true, nil},
+		{"configuration_based, position lost", based(snapshot.Rules{Stream: true}), streaming, true, false, true, capture.ErrPositionLost},
+		{"configuration_based, as when_needed without a first copy", based(snapshot.Rules{Stream: true, OnLoss: true}), nil, false, false, true, nil},
+		{"configuration_based, as when_needed, position lost", based(snapshot.Rules{Stream: true, OnLoss: true}), streaming, true, true, true, nil},
+		{"configuration_based, position of an unfinished snapshot", based(snapshot.Rules{Stream: true, OnLoss: true}), unfinished, false, true, true, nil},
+		{"configuration_based, neither copies nor streams", based(snapshot.Rules{OnLoss: true}), nil, false, false, false, snapshot.ErrMode},
+		{"custom", config("custom", 2), nil, false, false, false, snapshot.ErrMode},
+		{"recovery", config("recovery", 2), streaming, false, false, false, snapshot.ErrMode},
 	} {
 		d := newDatabase(1, 2)
 		d.write(10)
 		if tc.lost {
 			d.lost = 5
 		}
-		src, err := snapshot.Wrap(d, config(tc.mode, 2))(ctx, tc.from)
+		src, err := snapshot.Wrap(d, tc.c)(ctx, tc.from)
 		if !errors.Is(err, tc.err) {
 			t.Errorf("%s: got %v, want %v", tc.name, err, tc.err)
 		}
@@ -662,9 +681,27 @@ func TestSnapshot_Modes(t *testing.T) {
 			continue
 		}
 		d.write(5) // so that a stream has something to end with
-		c := run(t, d, src)
+		c := newConsumer()
+		for done := false; !done; {
+			var b schema.Batch
+			if err := src.Next(ctx, &b); err != nil {
+				t.Fatal(err)
+			}
+			c.apply(&b)
+			if b.End != nil {
+				confirm(t, src, b.End)
+			}
+			done = string(b.End) == string(position(len(d.log)))
+			if !tc.streams {
+				done = !tc.copies || strings.Contains(string(b.End), `"snapshot_completed":true`)
+			}
+		}
 		if (c.reads > 0) != tc.copies {
 			t.Errorf("%s: %d rows were copied", tc.name, c.reads)
+		}
+		var b schema.Batch
+		if err := src.Next(ctx, &b); err != nil || len(b.Events) > 0 {
+			t.Errorf("%s: afterwards: %v, %d events", tc.name, err, len(b.Events))
 		}
 		if err := src.Close(ctx); err != nil {
 			t.Errorf("%s: %v", tc.name, err)

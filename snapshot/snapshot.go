@@ -10,6 +10,7 @@ import (
 
 	"github.com/penstock/penstock/capture"
 	"github.com/penstock/penstock/schema"
+	"github.com/penstock/penstock/settings"
 )
 
 // Mode is Debezium's snapshot.mode.
@@ -31,7 +32,53 @@ const (
 	// WhenNeeded is Initial that also copies when the log no longer reaches
 	// back to the saved position.
 	WhenNeeded Mode = "when_needed"
+	// ConfigurationBased does what Config.Based says.
+	ConfigurationBased Mode = "configuration_based"
 )
+
+// Rules are what snapshot.mode=configuration_based asks for, by the settings
+// below its name.
+type Rules struct {
+	// Data has the tables copied at every start.
+	Data bool
+	// Stream has the log read.
+	Stream bool
+	// OnLoss has the tables copied when the log no longer reaches back to the
+	// saved position.
+	OnLoss bool
+}
+
+// rules are what a mode stands for.
+type rules struct {
+	Rules
+	// first has the tables copied when there is no position.
+	first bool
+}
+
+// ErrMode is in the chain of the error of a mode that is none.
+var ErrMode = errors.New("snapshot.mode is not supported")
+
+// asked returns what the mode stands for.
+func (c *Config) asked() (rules, error) {
+	switch c.Mode {
+	case Initial:
+		return rules{Rules{Stream: true}, true}, nil
+	case Always:
+		return rules{Rules{Data: true, Stream: true}, true}, nil
+	case InitialOnly:
+		return rules{Rules{}, true}, nil
+	case NoData, Never:
+		return rules{Rules{Stream: true}, false}, nil
+	case WhenNeeded:
+		return rules{Rules{Stream: true, OnLoss: true}, true}, nil
+	case ConfigurationBased:
+		if !c.Based.Data && !c.Based.Stream {
+			return rules{}, fmt.Errorf("%w: configuration_based neither copies nor reads the log: set snapshot.mode.configuration.based.snapshot.data or .start.stream to true", ErrMode)
+		}
+		return rules{c.Based, c.Based.Data}, nil
+	}
+	return rules{}, fmt.Errorf("%w: %s", ErrMode, c.Mode)
+}
 
 // Database is what a snapshot needs of a capture.Database.
 type Database interface {
@@ -45,6 +92,8 @@ type Config struct {
 	// Name is the connector's, for the log.
 	Name string
 	Mode Mode
+	// Based is for ConfigurationBased.
+	Based Rules
 	// Sessions is how many chunks are read at a time (snapshot.max.threads);
 	// 0 means as many as there are processors, at most four.
 	Sessions int
@@ -66,69 +115,94 @@ type Progress struct {
 	Done bool
 }
 
-// copiesAgain reports whether a lost log position leads to a new snapshot.
-func (c Config) copiesAgain() bool { return c.Mode == WhenNeeded }
+// Configured returns what a connector's settings ask for. The caller adds the
+// rest.
+func Configured(v settings.Values) Config {
+	const based = "snapshot.mode.configuration.based."
+	c := Config{
+		Mode:  Mode(v.String("snapshot.mode")),
+		Based: Rules{Data: v.Bool(based + "snapshot.data"), Stream: v.Bool(based + "start.stream"), OnLoss: v.Bool(based + "snapshot.on.data.error")},
+	}
+	if v.IsSet("snapshot.max.threads") {
+		c.Sessions = int(v.Int("snapshot.max.threads"))
+	}
+	return c
+}
+
+// wrapped is a database that is copied before it is streamed.
+type wrapped struct {
+	Config
+	db Database
+	rules
+}
 
 // Wrap returns an Opener that copies what the mode asks for before it streams.
 func Wrap(db Database, c Config) capture.Opener {
 	return func(ctx context.Context, from schema.Position) (capture.Source, error) {
-		src, err := open(ctx, db, c, from)
-		if errors.Is(err, capture.ErrPositionLost) && from != nil && c.copiesAgain() {
-			c.Logger.Warn("the log no longer reaches back to the saved position; copying the tables again", "connector", c.Name, "error", err)
-			src, err = begin(ctx, db, c, nil, newLedger())
-		}
+		r, err := c.asked()
 		if err != nil {
-			return nil, c.ended(err)
+			return nil, capture.Permanent(err)
 		}
-		return &watched{Source: src, c: c, at: from}, nil
+		return (&wrapped{c, db, r}).open(ctx, from)
 	}
+}
+
+func (w *wrapped) open(ctx context.Context, from schema.Position) (capture.Source, error) {
+	src, err := w.openAt(ctx, from)
+	if errors.Is(err, capture.ErrPositionLost) && w.OnLoss && (from != nil || !w.first) {
+		w.Logger.Warn("the log no longer reaches back to the saved position; copying the tables again", "connector", w.Name, "error", err)
+		src, err = w.begin(ctx, nil, newLedger())
+	}
+	if err != nil {
+		return nil, w.ended(err)
+	}
+	return &watched{Source: src, wrapped: w, at: from}, nil
 }
 
 // ended returns the error of a position that is lost for good as permanent,
 // and any other as it is.
-func (c Config) ended(err error) error {
+func (w *wrapped) ended(err error) error {
 	switch {
 	case !errors.Is(err, capture.ErrPositionLost):
 		return err
-	case c.copiesAgain():
+	case w.OnLoss:
 		return capture.Permanent(err)
 	default:
 		return capture.Permanent(fmt.Errorf("%w (snapshot.mode=when_needed would copy the tables again)", err))
 	}
 }
 
-func open(ctx context.Context, db Database, c Config, from schema.Position) (capture.Source, error) {
+func (w *wrapped) openAt(ctx context.Context, from schema.Position) (capture.Source, error) {
 	if from == nil {
-		if c.Mode == NoData || c.Mode == Never {
-			now, err := db.Now(ctx)
-			if err != nil {
-				return nil, fmt.Errorf("find the log's current position: %w", err)
-			}
-			c.Logger.Info("streaming without a snapshot", "connector", c.Name, "mode", string(c.Mode), "position", string(now))
-			return openStream(ctx, db, now)
+		if w.first {
+			return w.begin(ctx, nil, newLedger())
 		}
-		return begin(ctx, db, c, nil, newLedger())
+		now, err := w.db.Now(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("find the log's current position: %w", err)
+		}
+		w.Logger.Info("streaming without a snapshot", "connector", w.Name, "mode", string(w.Mode), "position", string(now))
+		return openStream(ctx, w.db, now)
 	}
 	o, err := parseOffset(from)
 	if err != nil {
 		return nil, capture.Permanent(err)
 	}
-	unfinished := o.began && !o.completed
+	unfinished := o.began && !o.completed && (w.first || w.OnLoss)
 	switch {
-	case c.Mode == NoData || c.Mode == Never:
 	case unfinished && o.ledger != nil:
-		c.Logger.Info("resuming the snapshot", "connector", c.Name)
-		return begin(ctx, db, c, o.log, o.ledger)
+		w.Logger.Info("resuming the snapshot", "connector", w.Name)
+		return w.begin(ctx, o.log, o.ledger)
 	case unfinished:
-		c.Logger.Info("a snapshot that cannot be resumed is begun again", "connector", c.Name)
-		return begin(ctx, db, c, nil, newLedger())
-	case c.Mode == Always:
-		return begin(ctx, db, c, nil, newLedger())
-	case c.Mode == InitialOnly:
-		c.Logger.Info("the snapshot is complete and snapshot.mode=initial_only does not stream", "connector", c.Name)
+		w.Logger.Info("a snapshot that cannot be resumed is begun again", "connector", w.Name)
+		return w.begin(ctx, nil, newLedger())
+	case w.Data:
+		return w.begin(ctx, nil, newLedger())
+	case !w.Stream:
+		w.Logger.Info("the snapshot is complete, and the log is not to be read", "connector", w.Name, "mode", string(w.Mode))
 		return idle{}, nil
 	}
-	return openStream(ctx, db, o.log)
+	return openStream(ctx, w.db, o.log)
 }
 
 // openStream opens the log at a position.
@@ -164,19 +238,19 @@ func (c Config) sessions() int {
 }
 
 // begin starts copying; it returns when the view stands.
-func begin(ctx context.Context, db Database, c Config, from schema.Position, l *ledger) (capture.Source, error) {
-	scanner := db.Scanner()
-	view, err := scanner.Begin(ctx, c.sessions(), from)
+func (w *wrapped) begin(ctx context.Context, from schema.Position, l *ledger) (capture.Source, error) {
+	scanner := w.db.Scanner()
+	view, err := scanner.Begin(ctx, w.sessions(), from)
 	if err != nil {
 		closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 		defer cancel()
 		if cerr := scanner.Close(closing); cerr != nil {
-			c.Logger.Warn("closing the snapshot's sessions", "connector", c.Name, "error", cerr)
+			w.Logger.Warn("closing the snapshot's sessions", "connector", w.Name, "error", cerr)
 		}
 		return nil, fmt.Errorf("begin the snapshot: %w", err)
 	}
-	c.Logger.Info("snapshot begins", "connector", c.Name, "tables", len(view.Tables), "sessions", len(view.Sessions), "position", string(view.Position))
-	return newSource(ctx, db, c, scanner, view, l, from != nil), nil
+	w.Logger.Info("snapshot begins", "connector", w.Name, "tables", len(view.Tables), "sessions", len(view.Sessions), "position", string(view.Position))
+	return newSource(ctx, w, scanner, view, l, from != nil), nil
 }
 
 // idle is the source of a connector that has nothing left to do.

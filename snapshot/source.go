@@ -60,8 +60,7 @@ type item struct {
 
 // source is the snapshot, then the stream.
 type source struct {
-	db      Database
-	c       Config
+	*wrapped
 	scanner capture.Scanner
 	view    *capture.View
 	ledger  *ledger
@@ -89,18 +88,18 @@ type source struct {
 	progressAt time.Time
 
 	stream capture.Source // set when the copy is complete
-	idle   bool           // initial_only: nothing follows
+	idle   bool           // nothing follows
 }
 
 // newSource starts the sessions; resumed says that the view's position was
 // saved before.
-func newSource(ctx context.Context, db Database, c Config, scanner capture.Scanner, view *capture.View, l *ledger, resumed bool) *source {
+func newSource(ctx context.Context, w *wrapped, scanner capture.Scanner, view *capture.View, l *ledger, resumed bool) *source {
 	// The sessions outlive the call that opens them, so they cannot end with
 	// its context; Close ends them.
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	sessions := len(view.Sessions)
 	s := &source{
-		db: db, c: c, scanner: scanner, view: view, ledger: l, started: time.Now(), cancel: cancel, saved: resumed,
+		wrapped: w, scanner: scanner, view: view, ledger: l, started: time.Now(), cancel: cancel, saved: resumed,
 		// A batch is read into by each session, waits in ready, is held for
 		// each table that sessions are at work on, or is with the task.
 		free: make(chan *schema.Batch, 4*sessions+2), ready: make(chan *item, 4*sessions+2),
@@ -332,7 +331,7 @@ func (s *source) hand(it *item, b *schema.Batch) error {
 	for _, ch := range it.ends {
 		if ch.table.ledger.complete(ch.n) {
 			s.progress.TablesDone++
-			s.c.Logger.Info("table copied", "connector", s.c.Name, "table", ch.table.name)
+			s.Logger.Info("table copied", "connector", s.Name, "table", ch.table.name)
 		}
 	}
 	s.progress.Rows += int64(len(it.b.Events))
@@ -361,25 +360,25 @@ func (s *source) finish(ctx context.Context, b *schema.Batch) error {
 	if err != nil {
 		return err
 	}
-	if s.c.Mode == InitialOnly {
+	if !s.rules.Stream {
 		s.idle = true
 	} else if s.stream, err = openStream(ctx, s.db, s.view.Position); err != nil {
 		return err
 	}
 	b.End = end
 	s.report(true)
-	s.c.Logger.Info("snapshot complete", "connector", s.c.Name, "tables", s.progress.Tables, "rows", s.progress.Rows, "took", s.progress.Elapsed)
+	s.Logger.Info("snapshot complete", "connector", s.Name, "tables", s.progress.Tables, "rows", s.progress.Rows, "took", s.progress.Elapsed)
 	return nil
 }
 
 func (s *source) report(done bool) {
 	now := time.Now()
 	s.progress.Elapsed, s.progress.Done = now.Sub(s.started), done
-	if s.c.Progress == nil || !done && now.Sub(s.progressAt) < progressEvery {
+	if s.Progress == nil || !done && now.Sub(s.progressAt) < progressEvery {
 		return
 	}
 	s.progressAt = now
-	s.c.Progress(s.progress)
+	s.Progress(s.progress)
 }
 
 // Confirm passes on what the stream is to forget. During the copy there is

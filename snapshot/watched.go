@@ -18,7 +18,7 @@ import (
 // loss again; killed after it, it copies, even if the log could be opened.
 type watched struct {
 	capture.Source
-	c    Config
+	*wrapped
 	at   schema.Position // the newest End, or where the source was opened
 	lost bool            // it was written into the position
 	why  error
@@ -40,10 +40,10 @@ func (w *watched) Next(ctx context.Context, b *schema.Batch) error {
 	if err == nil && b.End != nil {
 		w.at = b.End
 	}
-	if !errors.Is(err, capture.ErrPositionLost) || !w.c.copiesAgain() {
-		return w.c.ended(err)
+	if !errors.Is(err, capture.ErrPositionLost) || !w.OnLoss {
+		return w.ended(err)
 	}
-	w.c.Logger.Warn("the log is lost; copying the tables again", "connector", w.c.Name, "error", err)
+	w.Logger.Warn("the log is lost; copying the tables again", "connector", w.Name, "error", err)
 	w.lost, w.why = true, err
 	b.Reset()
 	b.End, err = again(w.at)

@@ -9,35 +9,37 @@ import (
 
 func TestConnector_RefusesBadSettings(t *testing.T) {
 	t.Parallel()
-	for key, c := range map[string]struct{ value, text string }{
-		"slot.name":                              {"My-Slot", "only digits, lowercase characters"},
-		"topic.prefix":                           {"a b", "invalid format"},
-		"database.port":                          {"x", "Not a number"},
-		"time.precision.mode":                    {"adaptiv", "Value must be one of"},
-		"table.include.list":                     {"(", "missing closing )"},
-		"table.exclude.list":                     {"public.b", `"table.include.list" is already specified`},
-		"unavailable.value.placeholder":          {"hex:0x", "pairs of hexadecimal digits"},
-		"message.prefix.include.list":            {"(", "missing closing )"},
-		"provide.transaction.metadata":           {"true", "not published yet"},
-		"snapshot.mode":                          {"custom", "use always or initial"},
-		"column.mask.with.12.chars":              {"public.t.a", "column.exclude.list"},
-		"flush.lsn.source":                       {"false", "leave it true"},
-		"replica.identity.autoset.values":        {"public.t:FULL", "ALTER TABLE"},
-		"message.key.columns":                    {"public.t", "write <table>:<column>"},
-		"event.processing.failure.handling.mode": {"skip", "never passed over"},
+	for _, c := range []struct{ key, value, text string }{
+		{"slot.name", "My-Slot", "only digits, lowercase characters"},
+		{"topic.prefix", "a b", "invalid format"},
+		{"database.port", "x", "Not a number"},
+		{"time.precision.mode", "adaptiv", "Value must be one of"},
+		{"table.include.list", "(", "missing closing )"},
+		{"table.exclude.list", "public.b", `"table.include.list" is already specified`},
+		{"unavailable.value.placeholder", "hex:0x", "pairs of hexadecimal digits"},
+		{"message.prefix.include.list", "(", "missing closing )"},
+		{"provide.transaction.metadata", "true", "not published yet"},
+		{"snapshot.mode", "custom", "a Java class cannot be loaded"},
+		{"snapshot.mode", "recovery", "Value must be one of always, initial"},
+		{"snapshot.mode.configuration.based.snapshot.on.schema.error", "true", "snapshot.on.data.error"},
+		{"column.mask.with.12.chars", "public.t.a", "column.exclude.list"},
+		{"flush.lsn.source", "false", "leave it true"},
+		{"replica.identity.autoset.values", "public.t:FULL", "ALTER TABLE"},
+		{"message.key.columns", "public.t", "write <table>:<column>"},
+		{"event.processing.failure.handling.mode", "skip", "never passed over"},
 	} {
-		t.Run(key, func(t *testing.T) {
+		t.Run(c.key, func(t *testing.T) {
 			t.Parallel()
 			raw := map[string]string{
 				"topic.prefix": "p", "database.hostname": "h", "database.user": "u", "database.dbname": "d", "table.include.list": "public.a",
 			}
-			raw[key] = c.value
+			raw[c.key] = c.value
 			connector := Connector()
 			v, problems := connector.Settings.Parse(raw)
 			if problems.Err() == nil {
 				_, problems = connector.New(v, capture.Env{})
 			}
-			if len(problems) == 0 || problems[0].Key != key || !strings.Contains(problems[0].Message, c.text) {
+			if len(problems) == 0 || problems[0].Key != c.key || !strings.Contains(problems[0].Message, c.text) {
 				t.Errorf("got %v", problems)
 			}
 		})

@@ -195,9 +195,9 @@ func valueDefs() []settings.Def {
 		},
 		{
 			Key: "snapshot.mode", Type: settings.String, Default: "initial", Importance: settings.Medium, Group: group, DisplayName: "Snapshot mode", Width: "SHORT",
-			Doc:   "When the tables are copied: initial if there is no saved position, always at each start, initial_only without reading the log afterwards, no_data never, when_needed if there is no position or it is lost.",
+			Doc:   "When the tables are copied: initial if there is no saved position, always at each start, initial_only without reading the log afterwards, no_data never, when_needed if there is no position or it is lost, configuration_based as the settings below snapshot.mode.configuration.based say.",
 			OneOf: []string{"always", "initial", "initial_only", "no_data", "when_needed", "configuration_based", "custom"},
-			Check: capture.Only("snapshots by rules or by a Java class are not supported", "always", "initial", "initial_only", "no_data", "when_needed"),
+			Check: capture.SnapshotMode,
 		},
 		{
 			Key: "snapshot.isolation.mode", Type: settings.String, Default: "serializable", Importance: settings.Low, Group: group, DisplayName: "Snapshot isolation mode", Width: "SHORT",

@@ -74,16 +74,12 @@ func (t *task) opener() capture.Opener {
 	if _, ok := p.Plugin.Settings.Lookup("snapshot.mode"); !ok {
 		return snapshot.Wrap(p.Database, snapshot.Config{Name: t.actor.name, Mode: snapshot.NoData, Logger: t.actor.s.Logger})
 	}
-	c := snapshot.Config{
-		Name: t.actor.name, Mode: snapshot.Mode(p.Own.String("snapshot.mode")), Logger: t.actor.s.Logger,
-		Progress: func(progress snapshot.Progress) {
-			t.stats.Snapshot.Store(&progress)
-			t.waitFor(nil)
-			t.actor.s.Progress(t.actor.name, progress)
-		},
-	}
-	if p.Own.IsSet("snapshot.max.threads") {
-		c.Sessions = int(p.Own.Int("snapshot.max.threads"))
+	c := snapshot.Configured(p.Own)
+	c.Name, c.Logger = t.actor.name, t.actor.s.Logger
+	c.Progress = func(progress snapshot.Progress) {
+		t.stats.Snapshot.Store(&progress)
+		t.waitFor(nil)
+		t.actor.s.Progress(t.actor.name, progress)
 	}
 	return snapshot.Wrap(p.Database, c)
 }
