@@ -1,39 +1,154 @@
 package mysql_test
 
 import (
+	"context"
 	"errors"
+	"fmt"
+	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/penstock/penstock/capture"
 	"github.com/penstock/penstock/integration/servers"
+	"github.com/penstock/penstock/schema"
 )
+
+// kinds are the ways in which servers name places of their log.
+var kinds = map[string]struct {
+	mariaDB, byFile bool
+}{
+	"MySQL by GTID":              {},
+	"MySQL by file and position": {byFile: true},
+	"MariaDB by GTID":            {mariaDB: true},
+	"MariaDB by file":            {mariaDB: true, byFile: true},
+}
+
+// startKind starts a server of the test's own.
+func startKind(t *testing.T, mariaDB, byFile bool) *servers.MySQLServer {
+	t.Helper()
+	switch {
+	case mariaDB:
+		return servers.StartMariaDB(t)
+	case byFile:
+		return servers.StartMySQL(t, servers.Config("gtid_mode=OFF", "enforce_gtid_consistency=OFF"))
+	default:
+		return servers.StartMySQL(t)
+	}
+}
+
+var gtidsOfPosition = regexp.MustCompile(`,"gtids":"[^"]*"`)
+
+// failure returns the error of opening at a position or, where the server
+// tells later, of reading from there.
+func (b *bundle) failure(from schema.Position) error {
+	b.t.Helper()
+	ctx, cancel := context.WithTimeout(b.t.Context(), patience)
+	defer cancel()
+	src, err := b.db.Open(ctx, from)
+	if err != nil {
+		return err
+	}
+	r := &reader{t: b.t, ctx: ctx, src: src}
+	defer r.close()
+	return r.untilError()
+}
+
+// isLost checks that an error says that the position is lost, and what to do.
+func isLost(t *testing.T, err error, texts ...string) {
+	t.Helper()
+	if !errors.Is(err, capture.ErrPositionLost) || !capture.IsPermanent(err) {
+		t.Errorf("error %v", err)
+	}
+	for _, want := range append(texts, "snapshot.mode=when_needed") {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("no %q in %v", want, err)
+		}
+	}
+}
 
 func TestSource_PurgedLogIsLoud(t *testing.T) {
 	t.Parallel()
-	for name, opts := range map[string][]servers.Option{
-		"GTID":              {servers.Config("max_connections=150")},
-		"file and position": {servers.Config("gtid_mode=OFF", "enforce_gtid_consistency=OFF", "max_connections=150")},
+	for name, kind := range kinds {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t, startKind(t, kind.mariaDB, kind.byFile))
+			b.exec("CREATE TABLE t (id int PRIMARY KEY)")
+			start := b.now()
+			if kind.byFile {
+				start = gtidsOfPosition.ReplaceAll(start, nil)
+			}
+			b.exec("INSERT INTO t VALUES (1)", "FLUSH BINARY LOGS", "INSERT INTO t VALUES (2)", "FLUSH BINARY LOGS")
+			// A server keeps the files that it has just closed for a moment.
+			s := b.session()
+			first := s.value("SHOW BINARY LOGS", 0)
+			for deadline := time.Now().Add(patience); s.value("SHOW BINARY LOGS", 0) == first; {
+				if time.Now().After(deadline) {
+					t.Fatal("the server does not purge its log")
+				}
+				s.exec("PURGE BINARY LOGS BEFORE NOW() + INTERVAL 1 DAY")
+			}
+			isLost(t, b.failure(start), "binlog_expire_logs_seconds")
+		})
+	}
+}
+
+// RESET deletes the log and begins with its first file and, MySQL, its first
+// GTID again.
+func TestSource_ResetLogIsLoud(t *testing.T) {
+	t.Parallel()
+	for name, kind := range kinds {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t, startKind(t, kind.mariaDB, kind.byFile))
+			b.exec("FLUSH BINARY LOGS", "CREATE TABLE t (id int PRIMARY KEY)")
+			start := b.now()
+			if kind.byFile {
+				start = gtidsOfPosition.ReplaceAll(start, nil)
+			}
+			r := b.stream(start)
+			b.exec("INSERT INTO t VALUES (1)")
+			r.until(1)
+			reset := "RESET BINARY LOGS AND GTIDS"
+			if kind.mariaDB {
+				reset = "RESET MASTER"
+			}
+			b.exec(reset, "INSERT INTO t VALUES (2)")
+			isLost(t, r.untilError())
+			isLost(t, b.failure(start))
+			isLost(t, b.failure(r.end))
+		})
+	}
+}
+
+// A statement that has changed a table and cannot be logged leaves an incident
+// in the log.
+func TestSource_IncidentIsLoud(t *testing.T) {
+	t.Parallel()
+	for name, server := range map[string]func(t *testing.T) *servers.MySQLServer{
+		"MySQL": func(t *testing.T) *servers.MySQLServer {
+			return servers.StartMySQL(t, servers.Config("max_binlog_stmt_cache_size=4096", "binlog_stmt_cache_size=4096"))
+		},
+		"MariaDB": func(t *testing.T) *servers.MySQLServer {
+			return servers.StartMariaDB(t, servers.Config("max_binlog_stmt_cache_size=4096", "binlog_stmt_cache_size=4096"))
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			b := setup(t, servers.StartMySQL(t, opts...))
-			b.exec("CREATE DATABASE purged", "CREATE TABLE purged.t (id int PRIMARY KEY)")
-			b.raw["database.include.list"] = "purged"
-			b.db = b.open()
-			start := b.now()
-			b.exec("INSERT INTO purged.t VALUES (1)", "FLUSH BINARY LOGS", "INSERT INTO purged.t VALUES (2)", "FLUSH BINARY LOGS",
-				"PURGE BINARY LOGS BEFORE NOW() + INTERVAL 1 DAY")
-			_, err := b.db.Open(t.Context(), start)
-			if !errors.Is(err, capture.ErrPositionLost) || !capture.IsPermanent(err) {
-				t.Fatalf("error %v", err)
+			b := setup(t, server(t))
+			b.exec("CREATE TABLE t (id int PRIMARY KEY, v text) ENGINE=MyISAM")
+			r := b.stream(nil)
+			var values []string
+			for i := range 20 {
+				values = append(values, fmt.Sprintf("(%d, repeat('x', 5000))", i))
 			}
-			for _, want := range []string{"purged", "snapshot.mode=when_needed", "binlog_expire_logs_seconds"} {
-				if name == "GTID" || want != "purged" {
-					if !strings.Contains(err.Error(), want) {
-						t.Errorf("no %q in %v", want, err)
-					}
-				}
+			if err := b.server.Exec(t.Context(), "INSERT INTO t VALUES "+strings.Join(values, ",")); err == nil {
+				t.Fatal("the server has logged more than its cache takes")
+			}
+			b.exec("INSERT INTO t VALUES (100, 'y')")
+			isLost(t, r.untilError())
+			if len(r.events) > 0 {
+				t.Errorf("events after the incident: %v", r.events)
 			}
 		})
 	}

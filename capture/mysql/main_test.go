@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-mysql-org/go-mysql/client"
 	"go.uber.org/goleak"
 
 	"github.com/penstock/penstock/capture"
@@ -119,6 +120,51 @@ func (b *bundle) open() capture.Database {
 func (b *bundle) exec(sql ...string) {
 	b.t.Helper()
 	b.server.MustExec(b.t, sql...)
+}
+
+// session is a connection of its own, for what one session has to do in steps.
+type session struct {
+	t    *testing.T
+	conn *client.Conn
+}
+
+func (b *bundle) session() *session {
+	b.t.Helper()
+	c, err := client.Connect(b.server.Addr(), b.server.User, b.server.Password, b.server.Database)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	b.t.Cleanup(func() { _ = c.Close() }) // some tests close it themselves
+	return &session{t: b.t, conn: c}
+}
+
+func (s *session) exec(sql ...string) {
+	s.t.Helper()
+	for _, q := range sql {
+		r, err := s.conn.Execute(q)
+		if err != nil {
+			s.t.Fatalf("%.200s: %v", q, err)
+		}
+		r.Close()
+	}
+}
+
+// value returns a column of a statement's first row, empty if there is none.
+func (s *session) value(sql string, column int) string {
+	s.t.Helper()
+	r, err := s.conn.Execute(sql)
+	if err != nil {
+		s.t.Fatalf("%s: %v", sql, err)
+	}
+	defer r.Close()
+	if r.RowNumber() == 0 {
+		return ""
+	}
+	text, err := r.GetString(0, column)
+	if err != nil {
+		s.t.Fatalf("%s: %v", sql, err)
+	}
+	return strings.Clone(text) // the result is used again
 }
 
 // now returns the log's current position.

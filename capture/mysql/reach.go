@@ -117,10 +117,10 @@ func readError(err error, cfg *config) error {
 	}
 	m := strings.ToLower(s.Message)
 	switch {
-	case s.Code != errReadLog:
-		return fmt.Errorf("read the binary log: %w", err)
 	case strings.Contains(m, "same server_uuid") || strings.Contains(m, "same server_id") || strings.Contains(m, "server_uuid/server_id"):
 		return fmt.Errorf("another reader has connected to the server with database.server.id=%d; give each reader its own: %w", cfg.serverID, err)
+	case s.Code != errReadLog:
+		return fmt.Errorf("read the binary log: %w", err)
 	case strings.Contains(m, "max_allowed_packet"):
 		return capture.Permanent(fmt.Errorf("an event of the binary log is larger than the server may send: raise max_allowed_packet on the server: %w", err))
 	case strings.Contains(m, "misconfigured master"), strings.Contains(m, "server id was not set"):
