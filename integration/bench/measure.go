@@ -111,6 +111,9 @@ func (m measurement) keep(r result) {
 func (m measurement) baseline(name string, f func() (measured, error)) error {
 	r := m.fresh(name)
 	got, err := f()
+	if err == nil && got.Rows != 0 && got.Rows < m.suite.rows {
+		err = fmt.Errorf("it got %d of %d rows", got.Rows, m.suite.rows)
+	}
 	if err != nil {
 		r.Error = err.Error()
 		m.keep(r)

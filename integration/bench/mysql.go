@@ -33,18 +33,33 @@ func mysqlSource(ctx context.Context, s *suite) (source, error) {
 	if _, err := server.Fresh(ctx, "bench"); err != nil { // it goes with the server
 		return nil, err
 	}
+	y, err := openMySQL(ctx, server, s.rows, s.dir)
+	if err != nil {
+		return nil, err
+	}
+	s.mysql, s.report.Servers["MySQL"] = y, server.Version
+	return y, nil
+}
+
+// openMySQL makes the tables in a database and fills stage. dir is for what
+// mysqlbinlog writes.
+func openMySQL(ctx context.Context, server *servers.MySQLServer, rows int, dir string) (y *mysqlServer, err error) {
 	conn, err := client.ConnectWithContext(ctx, server.Addr(), server.User, server.Password, server.Database, 10*time.Second)
 	if err != nil {
 		return nil, fmt.Errorf("connect to MySQL: %w", err)
 	}
-	y := &mysqlServer{server: server, conn: conn, rows: s.rows, dir: s.dir}
-	s.mysql, s.report.Servers["MySQL"] = y, server.Version
+	y = &mysqlServer{server: server, conn: conn, rows: rows, dir: dir}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, y.close())
+		}
+	}()
 	for _, q := range []string{mysqlTable, "CREATE TABLE stage LIKE bench", mysqlLoad} {
 		if err := y.exec(ctx, q); err != nil {
 			return nil, err
 		}
 	}
-	err = benchRows(s.rows, 1000, func(rows []benchRow) error { return y.exec(ctx, insertText("stage", rows)) })
+	err = benchRows(rows, 1000, func(rows []benchRow) error { return y.exec(ctx, insertText("stage", rows)) })
 	if err != nil {
 		return nil, err
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os/exec"
 	"strconv"
@@ -32,17 +33,31 @@ func postgresSource(ctx context.Context, s *suite) (source, error) {
 	if _, err := server.Fresh(ctx, "bench"); err != nil { // it goes with the server
 		return nil, err
 	}
+	p, err := openPostgres(ctx, server, s.rows)
+	if err != nil {
+		return nil, err
+	}
+	s.postgres, s.report.Servers["PostgreSQL"] = p, server.Version
+	return p, nil
+}
+
+// openPostgres makes the tables in a database and fills stage.
+func openPostgres(ctx context.Context, server *servers.PostgresServer, rows int) (p *postgres, err error) {
 	conn, err := pgx.Connect(ctx, server.URL())
 	if err != nil {
 		return nil, fmt.Errorf("connect to Postgres: %w", err)
 	}
-	p := &postgres{server: server, conn: conn, rows: s.rows}
-	s.postgres, s.report.Servers["PostgreSQL"] = p, server.Version
+	p = &postgres{server: server, conn: conn, rows: rows}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, p.close())
+		}
+	}()
 	if err := p.exec(ctx, postgresSchema); err != nil {
 		return nil, err
 	}
 	var text []byte
-	err = benchRows(s.rows, 10_000, func(rows []benchRow) error {
+	err = benchRows(rows, 10_000, func(rows []benchRow) error {
 		text = copyText(text[:0], rows)
 		_, err := conn.PgConn().CopyFrom(ctx, bytes.NewReader(text), "COPY stage FROM STDIN")
 		return wrap(err, "COPY stage")
@@ -80,8 +95,10 @@ func (p *postgres) queue(ctx context.Context) (func(context.Context, int) error,
 		}
 	}
 	return func(ctx context.Context, per int) error {
+		// Not off beyond the loading: the log of such commits is written only
+		// now and then, and no reader has it before.
 		for _, q := range []string{
-			"SET synchronous_commit = off", fmt.Sprintf("CALL load_rows(%d, %d)", p.rows, per), "RESET synchronous_commit",
+			"SET synchronous_commit = off", fmt.Sprintf("CALL load_rows(%d, %d)", p.rows, per), "SET synchronous_commit = on",
 			"VACUUM ANALYZE bench", // that no reader has to set hint bits
 		} {
 			if err := p.exec(ctx, q); err != nil {
@@ -125,7 +142,7 @@ func (p *postgres) rawTable(ctx context.Context) (string, func() (measured, erro
 }
 
 func (p *postgres) clean(ctx context.Context) error {
-	return p.exec(ctx, "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE NOT active")
+	return p.exec(ctx, "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE NOT active AND database = current_database()")
 }
 
 func (p *postgres) close() error {

@@ -26,7 +26,7 @@ import (
 type measured struct {
 	Wall, CPU time.Duration
 	Peak      int64 // bytes
-	Rows      int
+	Rows      int   // 0 if it does not know
 }
 
 // baselines are programs that move the same bytes and do nothing with them.
@@ -171,7 +171,7 @@ func rawSelect(ctx context.Context, args []string) (int, time.Time, error) {
 	return packets, began, nil
 }
 
-// rowNumber and the like are what a plain loader makes of a row's texts.
+// document is what a plain loader makes of a row's texts.
 func document(row *benchRow) bson.D {
 	return bson.D{
 		{Key: "_id", Value: number(row[0])},

@@ -95,13 +95,13 @@ func rawBinlog(ctx context.Context, args []string) (int, time.Time, error) {
 	if err != nil {
 		return 0, began, fmt.Errorf("start to read the binlog: %w", err)
 	}
-	for events := 1; ; events++ {
+	for {
 		event, err := stream.GetEvent(ctx)
 		if err != nil {
-			return events, began, fmt.Errorf("read the binlog: %w", err)
+			return 0, began, fmt.Errorf("read the binlog: %w", err)
 		}
 		if uint64(event.Header.LogPos) >= end && syncer.GetNextPosition().Name == args[5] {
-			return events, began, nil
+			return 0, began, nil
 		}
 	}
 }
