@@ -17,6 +17,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
 	"github.com/twmb/franz-go/pkg/kversion"
@@ -90,6 +91,9 @@ type Broker struct {
 	lock    *dirLock
 	intent  *os.File     // written before a commit, see recovery
 	faults  atomic.Int64 // errors that the fake has logged
+
+	creating sync.Mutex // held while the fake creates a topic
+	closed   bool       // under creating: the fake answers no longer
 
 	stop       context.CancelFunc
 	maintained chan struct{} // closed when maintenance has ended
@@ -194,12 +198,11 @@ func (b *Broker) start(ctx context.Context, advertised string) (err error) {
 		kfake.ClusterID(id), // of a new directory; later it is read from there
 		kfake.DataDir(fake),
 		kfake.SyncWrites(),
-		kfake.AllowAutoTopicCreation(),
 		kfake.DefaultNumPartitions(1),
 		kfake.MaxVersions(fakeVersions()),
 		kfake.WithLogger(brokerLogger{b.log, &b.faults}),
 		kfake.ListenFn(func(string, string) (net.Listener, error) {
-			return &listener{Listener: ln, advertised: address(b.addr), ready: ready}, nil
+			return &listener{Listener: ln, advertised: address(b.addr), ready: ready, create: b.createTopic}, nil
 		}),
 		kfake.BrokerConfigs(map[string]string{
 			"message.max.bytes":          strconv.Itoa(maxMessageBytes),
@@ -217,7 +220,7 @@ func (b *Broker) start(ctx context.Context, advertised string) (err error) {
 	}
 	// They are those of this start, and would be wrong after a crash.
 	if err := removeIfThere(filepath.Join(fake, fileWindows)); err != nil {
-		b.cluster.Close()
+		b.closeFake()
 		return errors.Join(err, b.intent.Close())
 	}
 	debug.FreeOSMemory() // it has read all segments
@@ -292,13 +295,35 @@ func (b *Broker) shutDown() error {
 	b.stop()
 	<-b.maintained // it asks the fake, which answers nothing once closed
 	before := b.faults.Load()
-	b.cluster.Close()
+	b.closeFake()
 	err := b.intent.Close()
 	// Only a stop that wrote everything spares the next start its recovery.
 	if b.faults.Load() == before {
 		err = errors.Join(err, replaceFile(filepath.Join(b.cfg.DataDir, fileClean), nil))
 	}
 	return errors.Join(err, b.lock.release())
+}
+
+// closeFake closes the fake once nobody here asks it for anything any more.
+func (b *Broker) closeFake() {
+	b.creating.Lock()
+	b.closed = true
+	b.creating.Unlock()
+	b.cluster.Close()
+}
+
+// createTopic creates a topic that a client wants to use, as the broker creates
+// topics by itself. It is on disk when it returns.
+func (b *Broker) createTopic(name string) {
+	b.creating.Lock()
+	defer b.creating.Unlock()
+	if b.closed {
+		return
+	}
+	// The client is told of a refusal: for it the topic does not exist.
+	if err := b.cluster.CreateTopic(name, -1, nil); err != nil && !errors.Is(err, kerr.TopicAlreadyExists) {
+		b.log.Warn("embedded broker: did not create a topic that a client wants to use", "topic", name, "error", err)
+	}
 }
 
 // newClusterID returns an id in the form that Kafka gives to clusters.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -23,8 +24,9 @@ import (
 
 // child is a broker in a process of its own.
 type child struct {
-	cmd  *exec.Cmd
-	addr string
+	cmd   *exec.Cmd
+	addr  string
+	stdin io.WriteCloser // the broker stops when it ends
 }
 
 func startChild(t *testing.T, dir string) *child {
@@ -36,7 +38,8 @@ func startChild(t *testing.T, dir string) *child {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := cmd.StdinPipe(); err != nil { // stays open
+	in, err := cmd.StdinPipe()
+	if err != nil {
 		t.Fatal(err)
 	}
 	if err := cmd.Start(); err != nil {
@@ -47,7 +50,7 @@ func startChild(t *testing.T, dir string) *child {
 		_ = cmd.Wait() // the reason is on stderr
 		t.Fatalf("broker process said %q: %v", line, err)
 	}
-	return &child{cmd, strings.TrimSpace(line)}
+	return &child{cmd, strings.TrimSpace(line), in}
 }
 
 func (c *child) kill(t *testing.T) {
@@ -297,4 +300,25 @@ func TestBroker_LosesNothingAcknowledgedWhenKilled(t *testing.T) {
 	load.verify(t, config(t, c.addr))
 	c.kill(t)
 	t.Logf("%d records, %d transactions acknowledged, group at %d over %d kills", len(load.acked), len(load.txns), load.commit, rounds)
+}
+
+// Java's producers, and others, leave it to the broker to create the topics
+// that they write to.
+func TestBroker_KeepsTopicsThatClientsCreateByUse(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	c := startChild(t, dir)
+	cl := producer(t, config(t, c.addr), kgo.AllowAutoTopicCreation())
+	produce(t, cl, &kgo.Record{Topic: "by.use", Value: []byte("v")})
+	err := cl.ProduceSync(t.Context(), &kgo.Record{Topic: "../by.use", Value: []byte("v")}).FirstErr()
+	if err == nil {
+		t.Error("a topic with an impossible name was created")
+	}
+	c.kill(t)
+	c = startChild(t, dir)
+	defer c.kill(t)
+	got := poll(t, consumer(t, config(t, c.addr), kgo.ConsumeTopics("by.use")), 1)
+	if want := []string{"v"}; !slices.Equal(values(got), want) {
+		t.Errorf("read %q after the kill, want %q", values(got), want)
+	}
 }

@@ -5,18 +5,23 @@ import (
 	"errors"
 	"io"
 	"net"
+	"regexp"
 
+	"github.com/twmb/franz-go/pkg/kbin"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // listener is the broker's TCP listener under the address that clients are
 // told. It stands between the network and the fake, which trusts what it
 // reads: it makes room for a request of any announced size, and a request of
-// an unknown kind would end the process.
+// an unknown kind would end the process. Nor does the fake write down a topic
+// that is created because a client asks for it, so that a crash would lose the
+// topic with all its records: such topics are created before it sees them.
 type listener struct {
 	net.Listener
 	advertised address
 	ready      <-chan struct{} // closed when connections may be served
+	create     func(topic string)
 }
 
 // Addr returns the advertised address, which the fake puts into metadata.
@@ -29,7 +34,7 @@ func (l *listener) Accept() (net.Conn, error) {
 		return nil, err
 	}
 	<-l.ready
-	return &guardedConn{Conn: c}, nil
+	return &guardedConn{Conn: c, create: l.create}, nil
 }
 
 // address is host:port of TCP.
@@ -47,6 +52,9 @@ const (
 	maxRequestBytes = maxMessageBytes + 4<<20
 	// guardedBytes of a request are looked at: its size, kind and version.
 	guardedBytes = 8
+	// maxNamesBytes is the size of the largest request whose topics are
+	// created. It is far above what a client asks for at once.
+	maxNamesBytes = 1 << 20
 )
 
 var errNoKafka = errors.New("not a request of the Kafka protocol")
@@ -55,9 +63,10 @@ var errNoKafka = errors.New("not a request of the Kafka protocol")
 // others. It is read by one goroutine at a time.
 type guardedConn struct {
 	net.Conn
+	create  func(topic string)
 	head    [guardedBytes]byte
-	pending []byte // part of head that has not been passed on
-	body    int64  // bytes of the request that follow head
+	pending []byte // what was read of the request and has not been passed on
+	body    int64  // bytes of the request that follow it
 	err     error
 }
 
@@ -98,8 +107,48 @@ func (c *guardedConn) next() error {
 	}
 	c.pending = c.head[:]
 	c.body = size - (guardedBytes - 4)
+	if key != int16(kmsg.Metadata) || c.body > maxNamesBytes {
+		return nil
+	}
+	whole := make([]byte, guardedBytes+c.body)
+	copy(whole, c.head[:])
+	n, err := io.ReadFull(c.Conn, whole[guardedBytes:])
+	c.pending, c.body = whole[:guardedBytes+n], 0
+	if err != nil {
+		return nil //nolint:nilerr // it comes again once these bytes have been passed on
+	}
+	for _, topic := range wantedTopics(version, whole[guardedBytes:]) {
+		c.create(topic)
+	}
 	return nil
 }
+
+// wantedTopics returns the topics that a metadata request wants to exist. body
+// begins with the correlation id.
+func wantedTopics(version int16, body []byte) []string {
+	header := kbin.Reader{Src: body}
+	header.Int32()          // correlation id
+	header.NullableString() // client id
+	var req kmsg.MetadataRequest
+	req.SetVersion(version)
+	if req.IsFlexible() {
+		kmsg.SkipTags(&header)
+	}
+	// What does not make sense is the fake's to refuse.
+	if header.Complete() != nil || req.ReadFrom(header.Src) != nil || !req.AllowAutoTopicCreation {
+		return nil
+	}
+	var topics []string
+	for i := range req.Topics {
+		if t := req.Topics[i].Topic; t != nil && topicName.MatchString(*t) && *t != "." && *t != ".." {
+			topics = append(topics, *t)
+		}
+	}
+	return topics
+}
+
+// topicName is what Kafka takes for the name of a topic.
+var topicName = regexp.MustCompile(`^[a-zA-Z0-9._-]{1,249}$`)
 
 // knownRequest reports whether the fake can read the request. A client asks
 // which versions there are in the newest version that it knows itself.

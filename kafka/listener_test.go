@@ -6,6 +6,8 @@ import (
 	"errors"
 	"io"
 	"net"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -55,7 +57,7 @@ func TestGuardedConn(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			for _, chunk := range []int{1, 3, 7, 4096} {
-				c := &guardedConn{Conn: readConn{Reader: bytes.NewReader(tt.in)}}
+				c := &guardedConn{Conn: readConn{Reader: bytes.NewReader(tt.in)}, create: func(string) {}}
 				got, err := readChunks(c, chunk)
 				if !bytes.Equal(got, tt.want) || !errors.Is(err, tt.err) {
 					t.Errorf("by %d: got %x, %v, want %x, %v", chunk, got, err, tt.want, tt.err)
@@ -86,7 +88,7 @@ func FuzzGuardedConn(f *testing.F) {
 	f.Add(append(request(8, 18, 4, 0, 0, 0, 0), request(8, 18, -4)...), uint8(1))
 	f.Add([]byte("GET / HTTP/1.1\r\n"), uint8(200))
 	f.Fuzz(func(t *testing.T, in []byte, chunk uint8) {
-		got, err := readChunks(&guardedConn{Conn: readConn{Reader: bytes.NewReader(in)}}, int(chunk)+1)
+		got, err := readChunks(&guardedConn{Conn: readConn{Reader: bytes.NewReader(in)}, create: func(string) {}}, int(chunk)+1)
 		if err == nil || !bytes.HasPrefix(in, got) {
 			t.Fatalf("passed %x, %v of %x", got, err, in)
 		}
@@ -99,4 +101,35 @@ func FuzzGuardedConn(f *testing.F) {
 			got = got[min(int64(len(got)), 4+size):]
 		}
 	})
+}
+
+func TestGuardedConn_CreatesTheTopicsThatAreWanted(t *testing.T) {
+	t.Parallel()
+	ask := func(version int16, auto bool, names ...string) []byte {
+		req := kmsg.NewPtrMetadataRequest()
+		req.SetVersion(version)
+		req.AllowAutoTopicCreation = auto
+		for _, n := range names {
+			topic := kmsg.NewMetadataRequestTopic()
+			topic.Topic = kmsg.StringPtr(n)
+			req.Topics = append(req.Topics, topic)
+		}
+		return kmsg.NewRequestFormatter(kmsg.FormatterClientID("test")).AppendRequest(nil, req, 7)
+	}
+	long := strings.Repeat("x", 249)
+	for version := int16(4); version <= kmsg.NewPtrMetadataRequest().MaxVersion(); version++ {
+		in := slices.Concat(
+			ask(version, true, "a.b_c-D1", long),
+			ask(version, false, "not.wanted"),
+			ask(version, true, "", ".", "..", "a/b", "ä", long+"x", "last"),
+		)
+		var created []string
+		c := &guardedConn{Conn: readConn{Reader: bytes.NewReader(in)}, create: func(topic string) { created = append(created, topic) }}
+		if got, err := readChunks(c, 5); !bytes.Equal(got, in) || !errors.Is(err, io.EOF) {
+			t.Errorf("version %d: passed on %q (%v), want %q", version, got, err, in)
+		}
+		if want := []string{"a.b_c-D1", long, "last"}; !slices.Equal(created, want) {
+			t.Errorf("version %d: created %q, want %q", version, created, want)
+		}
+	}
 }
