@@ -130,6 +130,7 @@ type run struct {
 
 	group  group
 	client *kgo.Client
+	made   chan struct{} // closed when there is the client
 	sink   Sink
 	dlq    *deadLetters
 
@@ -152,6 +153,7 @@ func newRun(t *Task) *run {
 		maxRecords:     c.MaxRecords,
 		commitInterval: c.CommitInterval,
 		stopTimeout:    c.StopTimeout,
+		made:           make(chan struct{}),
 		free:           make(chan *batch, ring),
 		decoded:        make(chan *batch, ring),
 	}
@@ -205,6 +207,7 @@ func (r *run) run(ctx context.Context, sink Sink) (err error) {
 	if r.client, err = r.Consumer(ctx, r.consumerOptions()...); err != nil {
 		return fmt.Errorf("make the consumer: %w", err)
 	}
+	close(r.made)
 	defer r.leave(ctx)
 
 	// The fetcher and the committer end with the writer, or before it when ctx
@@ -239,6 +242,7 @@ func (r *run) consumerOptions() []kgo.Opt {
 		kgo.OnPartitionsAssigned(r.assigned),
 		kgo.OnPartitionsRevoked(r.revoked),
 		kgo.OnPartitionsLost(r.lost),
+		kgo.AdjustFetchOffsetsFn(r.begin),
 	}
 	if r.TopicsRegex != "" {
 		return append(opts, kgo.ConsumeRegex(), kgo.ConsumeTopics("^(?:"+r.TopicsRegex+")$"))

@@ -406,3 +406,29 @@ func TestTask_CutsAWriteThatOutlastsTheStop(t *testing.T) {
 		t.Errorf("abandoned %d, want 10", n)
 	}
 }
+
+// TestTask_CommitsWhereItBegins stops a task before a partition has a record:
+// with auto.offset.reset=latest, what arrives meanwhile must not be passed
+// over.
+func TestTask_CommitsWhereItBegins(t *testing.T) {
+	t.Parallel()
+	b := newPipeline(t, 2)
+	b.Produce(0, sinkstest.Record("before", "x"))
+	m := newMemory()
+	task := b.Task(m, nil)
+	consumer := task.Consumer
+	task.Consumer = func(ctx context.Context, opts ...kgo.Opt) (*kgo.Client, error) {
+		return consumer(ctx, append(opts, kgo.ConsumeStartOffset(kgo.NewOffset().AtEnd()))...)
+	}
+	r := sinkstest.Start(t, task)
+	sinkstest.Eventually(t, "the commit of the ends", func() bool { return b.Committed(0) == 1 && b.Committed(1) == 0 })
+	r.Stops()
+	b.Produce(0, sinkstest.Record("meanwhile", "0"))
+	b.Produce(1, sinkstest.Record("meanwhile too", "1"))
+	r = sinkstest.Start(t, task)
+	sinkstest.Eventually(t, "what arrived meanwhile", func() bool { return m.row("meanwhile") == "0" && m.row("meanwhile too") == "1" })
+	r.Stops()
+	if m.len() != 2 {
+		t.Errorf("%d rows; latest begins after those that were there", m.len())
+	}
+}
