@@ -49,6 +49,19 @@ type Plugin struct {
 // Class returns the Java class that listings show.
 func (p *Plugin) Class() string { return p.Classes[0] }
 
+// ConvertsHeaders reports whether the plugin is a converter that can be a
+// header.converter.
+func (p *Plugin) ConvertsHeaders() bool { return p.converter != nil && p.converter.Header }
+
+// TaskClass returns the class of a connector's tasks, as Debezium and Kafka
+// name theirs.
+func (p *Plugin) TaskClass() string {
+	if p.debezium() {
+		return p.Class() + "Task"
+	}
+	return strings.TrimSuffix(p.Class(), "Connector") + "Task"
+}
+
 // debezium reports whether the plugin's settings are presented as Debezium
 // presents them.
 func (p *Plugin) debezium() bool {
@@ -113,7 +126,7 @@ func (c *Catalogue) Plugins() []*Plugin { return c.plugins }
 func (c *Catalogue) classes(header bool) []string {
 	out := []string{}
 	for _, p := range c.plugins {
-		if p.Kind == Converter || header && p.Kind == HeaderConverter {
+		if p.Kind == Converter && !header || header && p.ConvertsHeaders() {
 			out = append(out, p.Class())
 		}
 	}

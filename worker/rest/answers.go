@@ -56,6 +56,19 @@ func frameworkBody(status int) errorJSON {
 	return errorJSON{status, fmt.Sprintf("HTTP %d %s", status, text)}
 }
 
+// badPath writes what Kafka Connect's web server says before a path reaches
+// its API: a page to who may look at it, otherwise nothing but the status.
+func badPath(w http.ResponseWriter, r *http.Request, why string) {
+	switch r.Method {
+	case http.MethodGet, http.MethodHead, http.MethodPost:
+		w.Header().Set("Content-Type", "text/html;charset=iso-8859-1")
+		w.WriteHeader(http.StatusBadRequest)
+		_, _ = fmt.Fprintf(w, "<html>\n<head><title>Error %d %s</title></head>\n<body><h2>%[2]s</h2></body>\n</html>\n", http.StatusBadRequest, why) // the client is gone if this fails
+	default:
+		_ = writeEmpty(w, http.StatusBadRequest) // never fails
+	}
+}
+
 // mediaError says that a body is not declared as JSON.
 type mediaError struct{ undeclared bool }
 
@@ -155,9 +168,22 @@ func decode(r *http.Request, v any) (present bool, err error) {
 		err = errors.New("there is something after the JSON value")
 	}
 	if err != nil {
-		return false, &failure{http.StatusInternalServerError, "The body cannot be read: " + err.Error()}
+		return false, &failure{http.StatusInternalServerError, "The body cannot be read: " + unreadable(err)}
 	}
 	return true, nil
+}
+
+// unreadable says what is wrong with a body, without the names of Go's types.
+func unreadable(err error) string {
+	var kind *json.UnmarshalTypeError
+	if !errors.As(err, &kind) {
+		return strings.TrimPrefix(err.Error(), "json: ")
+	}
+	what := "it"
+	if kind.Field != "" {
+		what = strconv.Quote(kind.Field)
+	}
+	return fmt.Sprintf("%s cannot be a JSON %s", what, kind.Value)
 }
 
 // noBody is the error of a request that needs a body and has none.
@@ -203,8 +229,10 @@ type scalar struct{ text *string }
 // UnmarshalJSON refuses objects and arrays.
 func (s *scalar) UnmarshalJSON(b []byte) error {
 	switch b[0] {
-	case '{', '[':
-		return fmt.Errorf("a text is expected, not %s", b)
+	case '{':
+		return errors.New("a text is expected, not an object")
+	case '[':
+		return errors.New("a text is expected, not an array")
 	case 'n':
 		s.text = nil
 	case '"':

@@ -102,8 +102,8 @@ func (a *API) guard(next http.Handler) http.Handler {
 				writeError(w, &failure{http.StatusInternalServerError, "a bug in Penstock broke the request; the log says more"})
 			}
 		}()
-		if err := normalise(r.URL); err != nil {
-			writeError(w, err)
+		if why := normalise(r.URL); why != "" {
+			badPath(w, r, why)
 			return
 		}
 		next.ServeHTTP(w, r)

@@ -1,25 +1,25 @@
 package rest
 
 import (
-	"net/http"
 	"net/url"
 	"strings"
 )
 
 // normalise prepares a path for the ServeMux, which would redirect paths with
 // dots or double slashes: each segment is one resource or name, whatever it
-// holds, and a slash at the end does not count.
-func normalise(u *url.URL) error {
+// holds, and a slash at the end does not count. It returns what is wrong with
+// a path that cannot be served.
+func normalise(u *url.URL) (why string) {
 	escaped := u.EscapedPath()
 	segments := strings.Split(strings.Trim(escaped, "/"), "/")
 	var path, raw strings.Builder
 	for _, s := range segments {
 		name, err := url.PathUnescape(s)
 		if err != nil {
-			return &failure{http.StatusBadRequest, "Ambiguous URI path encoding"}
+			return "Ambiguous URI path encoding"
 		}
 		if why := ambiguous(name); why != "" {
-			return &failure{http.StatusBadRequest, why}
+			return why
 		}
 		path.WriteString("/" + name)
 		encoded := url.PathEscape(name)
@@ -29,7 +29,7 @@ func normalise(u *url.URL) error {
 		raw.WriteString("/" + encoded)
 	}
 	u.Path, u.RawPath = path.String(), raw.String()
-	return nil
+	return ""
 }
 
 // ambiguous says why a name cannot be in a path, as Kafka Connect's server

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/penstock/penstock/worker/catalogue"
@@ -24,12 +25,28 @@ func (a *API) listPlugins(w http.ResponseWriter, r *http.Request) error {
 	}
 	out := []pluginJSON{}
 	for _, p := range a.Supervisor.Catalogue.Plugins() {
-		if !only || p.Kind == catalogue.Source || p.Kind == catalogue.Sink {
+		if p.Kind == catalogue.Source || p.Kind == catalogue.Sink || !only && p.Kind == catalogue.Converter {
 			out = append(out, pluginJSON{p.Class(), p.Kind, p.Version})
 		}
 	}
+	if !only {
+		out = append(out, a.headerConverters()...)
+	}
 	writeJSON(w, http.StatusOK, out)
 	return nil
+}
+
+// headerConverters are most converters once more, and those that are nothing
+// else.
+func (a *API) headerConverters() []pluginJSON {
+	var out []pluginJSON
+	for _, p := range a.Supervisor.Catalogue.Plugins() {
+		if p.ConvertsHeaders() {
+			out = append(out, pluginJSON{p.Class(), catalogue.HeaderConverter, p.Version})
+		}
+	}
+	slices.SortFunc(out, func(a, b pluginJSON) int { return strings.Compare(a.Class, b.Class) })
+	return out
 }
 
 // pluginConfig is GET /connector-plugins/{plugin}/config.

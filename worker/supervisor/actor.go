@@ -224,18 +224,9 @@ func (a *actor) taskConfigs(c state.Connector) []map[string]string {
 	out := make([]map[string]string, n)
 	for i := range out {
 		out[i] = maps.Clone(c.Config)
-		out[i]["task.class"] = taskClass(a.plan.Plugin.Class())
+		out[i]["task.class"] = a.plan.Plugin.TaskClass()
 	}
 	return out
-}
-
-// taskClass returns the class of a connector's tasks, as Debezium and Kafka
-// name theirs.
-func taskClass(connector string) string {
-	if strings.HasPrefix(connector, "io.debezium.") {
-		return connector + "Task"
-	}
-	return strings.TrimSuffix(connector, "Connector") + "Task"
 }
 
 // restart does what was asked for. The error is that a referenced value
