@@ -9,7 +9,6 @@ import (
 
 	"github.com/penstock/penstock/capture"
 	"github.com/penstock/penstock/settings"
-	"github.com/penstock/penstock/sinks"
 	"github.com/penstock/penstock/worker/catalogue"
 )
 
@@ -47,10 +46,10 @@ func Check(ctx context.Context, o Options) ([]Report, error) {
 	quiet := slog.New(slog.DiscardHandler)
 	env := catalogue.Env{
 		Worker: cfg,
-		Source: capture.Env{Logger: quiet, Journal: func(context.Context, string, map[string]string) (capture.Journal, error) {
+		Source: capture.Env{Journal: func(context.Context, string, map[string]string) (capture.Journal, error) {
 			return nil, errors.New("not opened by a check")
 		}},
-		Sink: sinks.Env{Logger: quiet},
+		Logger: func(string) *slog.Logger { return quiet },
 	}
 	first := len(reports)
 	reports = append(reports, make([]Report, len(cfg.Connectors))...)

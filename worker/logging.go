@@ -52,11 +52,19 @@ func newLogs(w io.Writer, asJSON bool, level string) *logs {
 	} else {
 		l.out = slog.NewTextHandler(w, o)
 	}
-	for _, name := range []string{rootLogger, logWorker, logBroker, logKafka, logConnectors, logREST} {
-		l.levels[name] = rest.Level{Level: strings.ToUpper(level)}
+	l.levels[rootLogger] = rest.Level{Level: strings.ToUpper(level)}
+	l.know([]string{logWorker, logBroker, logKafka, logConnectors, logREST})
+	return l
+}
+
+// know adds loggers with the root's level, so that they are listed.
+func (l *logs) know(names []string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, name := range names {
+		l.levels[name] = rest.Level{Level: l.levels[rootLogger].Level}
 	}
 	l.publish()
-	return l
 }
 
 // nameLevels writes the levels that slog does not know by their names.

@@ -17,7 +17,6 @@ const (
 	noTransforms    = "there are no transforms and predicates yet; a connector that names one is refused"
 	followsAbsent   = "the connector does not exist here"
 	oneName         = "a connector cannot be renamed by a patch, which would leave it under two names"
-	javaLogger      = "the loggers are not Java's classes"
 	atOnce          = "a configuration that cannot work is refused at once instead of failing later"
 	unknownProvider = "a reference to an unknown provider is an error of its own"
 	countedErrors   = "an invalid connector gets the counted list of errors, where Debezium 3.6.1 makes Kafka Connect fail with a NullPointerException"
@@ -40,7 +39,6 @@ const (
 var deviations = deviationTable(map[string][]int{
 	unreachableName: {133, 138, 148},
 	oneName:         {269, 274},
-	javaLogger:      {604},
 	noTransforms: {
 		58, 60, 570, 356, 358, 401, 407, 542, 543, 544, 545, 546, 547, 548, 549, 554,
 	},

@@ -23,7 +23,6 @@ import (
 	"github.com/penstock/penstock/kafka"
 	"github.com/penstock/penstock/offsets"
 	"github.com/penstock/penstock/settings"
-	"github.com/penstock/penstock/sinks"
 	"github.com/penstock/penstock/worker/catalogue"
 	"github.com/penstock/penstock/worker/config"
 	"github.com/penstock/penstock/worker/rest"
@@ -158,13 +157,13 @@ func Start(ctx context.Context, o Options) (_ *Worker, err error) {
 	env := catalogue.Env{
 		Worker: cfg,
 		Source: capture.Env{
-			Logger: w.logs.logger(logConnectors),
 			Journal: func(ctx context.Context, topic string, client map[string]string) (capture.Journal, error) {
 				return openJournal(ctx, w.clients, topic, client)
 			},
 		},
-		Sink: sinks.Env{Logger: w.logs.logger(logConnectors)},
+		Logger: w.logs.logger,
 	}
+	w.logs.know(connectorLoggers(o.Catalogue))
 	w.supervisor = supervisor.New(supervisor.Config{
 		Worker: cfg, Catalogue: o.Catalogue, Env: env, Clients: w.clients, Admin: w.admin,
 		ConfigLog: w.configLog, StatusLog: w.statusLog, Store: w.offsets,
@@ -181,6 +180,18 @@ func Start(ctx context.Context, o Options) (_ *Worker, err error) {
 	}
 	w.serve(ctx, o.Build)
 	return w, nil
+}
+
+// connectorLoggers are named as in Kafka Connect, by the classes of connectors
+// and tasks.
+func connectorLoggers(c *catalogue.Catalogue) []string {
+	var names []string
+	for _, p := range c.Plugins() {
+		if p.Kind == catalogue.Source || p.Kind == catalogue.Sink {
+			names = append(names, p.Class(), p.TaskClass())
+		}
+	}
+	return names
 }
 
 // Wait returns when the worker has stopped, with what stopped it if that was

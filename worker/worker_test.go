@@ -399,7 +399,7 @@ func TestSecrets_ShowNowhere(t *testing.T) {
 	}
 }
 
-// TestLoggers changes levels while the worker runs.
+// TestLoggers_ChangeLevels changes levels of a task's class while it runs.
 func TestLoggers_ChangeLevels(t *testing.T) {
 	t.Parallel()
 	f := &faults{next: func(context.Context, *schema.Batch) error { return errors.New("again") }}
@@ -408,10 +408,10 @@ func TestLoggers_ChangeLevels(t *testing.T) {
 	logged := func() int { return strings.Count(w.log.String(), "run again") }
 	eventually(t, w, "the failures are logged", func() bool { return logged() > 0 })
 	var changed []string
-	if err := json.Unmarshal(w.request(t, http.MethodPut, "/admin/loggers/penstock?scope=worker", map[string]string{"level": "error"}, 200), &changed); err != nil {
+	if err := json.Unmarshal(w.request(t, http.MethodPut, "/admin/loggers/example?scope=worker", map[string]string{"level": "error"}, 200), &changed); err != nil {
 		t.Fatal(err)
 	}
-	if !slices.Contains(changed, "penstock.connectors") || slices.Contains(changed, "root") {
+	if !slices.Equal(changed, []string{"example", "example.FaultsConnector", "example.FaultsTask"}) {
 		t.Errorf("changed: %v", changed)
 	}
 	before, opens := logged(), f.opens.Load()
@@ -419,7 +419,7 @@ func TestLoggers_ChangeLevels(t *testing.T) {
 	if logged() > before+1 { // one may have been on its way
 		t.Errorf("warnings are still logged: %d, then %d", before, logged())
 	}
-	w.request(t, http.MethodPut, "/admin/loggers/penstock.connectors?scope=cluster", map[string]string{"level": "INFO"}, 204)
+	w.request(t, http.MethodPut, "/admin/loggers/example.FaultsTask?scope=cluster", map[string]string{"level": "INFO"}, 204)
 	before = logged()
 	eventually(t, w, "warnings are logged again", func() bool { return logged() > before })
 }

@@ -3,6 +3,7 @@ package catalogue
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"slices"
 	"strings"
@@ -18,9 +19,11 @@ import (
 type Env struct {
 	// Worker are the worker's settings.
 	Worker *config.Worker
-	// Source and Sink are lent to connectors.
+	// Source and Sink are lent to connectors, with the Logger of their tasks.
 	Source capture.Env
 	Sink   sinks.Env
+	// Logger returns the logger of a name, which for a task is its class.
+	Logger func(name string) *slog.Logger
 }
 
 // NoClassError says that a configuration has no connector.class.
@@ -305,9 +308,13 @@ func allowed(policy, key string) bool {
 func (e *Evaluation) make(plan *Plan) settings.Problems {
 	var problems settings.Problems
 	if e.Plugin.Kind == Source {
-		plan.Database, problems = e.Plugin.source.New(e.own, e.env.Source)
+		env := e.env.Source
+		env.Logger = e.env.Logger(e.Plugin.TaskClass())
+		plan.Database, problems = e.Plugin.source.New(e.own, env)
 	} else {
-		plan.Destination, problems = e.Plugin.sink.New(e.own, e.env.Sink)
+		env := e.env.Sink
+		env.Logger = e.env.Logger(e.Plugin.TaskClass())
+		plan.Destination, problems = e.Plugin.sink.New(e.own, env)
 	}
 	return problems
 }

@@ -48,7 +48,7 @@ func (t *task) sink(ctx context.Context) error {
 		StopTimeout:    s.graceful(),
 		Stats:          &t.stats.Sink,
 		Waiting:        t.waitFor,
-		Logger:         s.Logger.With("connector", t.actor.name, "task", t.id),
+		Logger:         t.logger(),
 	}
 	return run.Run(ctx)
 }

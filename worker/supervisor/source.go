@@ -48,7 +48,7 @@ func (t *task) source(ctx context.Context) error {
 		Offsets: savedOffsets{s.Store, t.actor.name, []byte(p.Database.Partition())},
 		Kafka:   client,
 		Shape:   shape,
-		Logger:  s.Logger.With("connector", t.actor.name, "task", t.id),
+		Logger:  t.logger(),
 		Observer: capture.Observer{
 			Read: func(events int, behind time.Duration) {
 				t.stats.read(events, behind)
@@ -72,10 +72,10 @@ func (t *task) source(ctx context.Context) error {
 func (t *task) opener() capture.Opener {
 	p := t.plan
 	if _, ok := p.Plugin.Settings.Lookup("snapshot.mode"); !ok {
-		return snapshot.Wrap(p.Database, snapshot.Config{Name: t.actor.name, Mode: snapshot.NoData, Logger: t.actor.s.Logger})
+		return snapshot.Wrap(p.Database, snapshot.Config{Name: t.actor.name, Mode: snapshot.NoData, Logger: t.classLogger()})
 	}
 	c := snapshot.Configured(p.Own)
-	c.Name, c.Logger = t.actor.name, t.actor.s.Logger
+	c.Name, c.Logger = t.actor.name, t.classLogger()
 	c.Progress = func(progress snapshot.Progress) {
 		t.stats.Snapshot.Store(&progress)
 		t.waitFor(nil)

@@ -3,6 +3,7 @@ package supervisor
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"math/rand/v2"
 	"strings"
 	"sync"
@@ -30,6 +31,15 @@ type task struct {
 	ran    bool   // the goroutine has not ended by itself
 	failed bool
 	err    error
+}
+
+// classLogger returns the logger of the task's class, so that levels can be
+// set as in Kafka Connect.
+func (t *task) classLogger() *slog.Logger { return t.actor.s.Env.Logger(t.plan.Plugin.TaskClass()) }
+
+// logger returns the same, for one that names the task.
+func (t *task) logger() *slog.Logger {
+	return t.classLogger().With("connector", t.actor.name, "task", t.id)
 }
 
 // launch starts a task.
@@ -74,7 +84,7 @@ func (s *Supervisor) ownPlan(c state.Connector, otherwise *catalogue.Plan) *cata
 // loop runs the task until ctx ends (nil) or it fails for good.
 func (t *task) loop(ctx context.Context) error {
 	s := t.actor.s
-	log := s.Logger.With("connector", t.actor.name, "task", t.id)
+	log := t.logger()
 	if t.id == 0 { // the others would find the same
 		looking, stop := context.WithCancel(ctx)
 		looked := make(chan struct{})
@@ -180,13 +190,13 @@ func (t *task) look(ctx context.Context) {
 	err := capture.Guard(func() error {
 		for _, problem := range plan.Check(ctx) {
 			if problem.Warning {
-				t.actor.s.Logger.Warn("about the connector's configuration", "connector", t.actor.name, "setting", problem.Key, "problem", t.plan.Redact(problem.Message))
+				t.logger().Warn("about the connector's configuration", "setting", problem.Key, "problem", t.plan.Redact(problem.Message))
 			}
 		}
 		return nil
 	})
 	if err != nil {
-		t.actor.s.Logger.Error("a check of the connector's configuration broke", "connector", t.actor.name, "error", err)
+		t.logger().Error("a check of the connector's configuration broke", "error", err)
 	}
 }
 
@@ -262,7 +272,7 @@ func (t *task) finish() {
 	a := t.actor
 	why := trace(err, t.plan)
 	a.setTask(t.conn, t.id, state.StatusFailed, why)
-	a.s.Logger.Error("the task has failed", "connector", a.name, "task", t.id, "error", t.plan.Redact(err.Error()))
+	t.logger().Error("the task has failed", "error", t.plan.Redact(err.Error()))
 }
 
 // halt stops a task and takes note of a failure that came first.
@@ -287,6 +297,6 @@ func (t *task) stop(graceful time.Duration) {
 	select {
 	case <-t.done:
 	case <-timer.C:
-		t.actor.s.Logger.Error("the task does not stop and is left behind", "connector", t.actor.name, "task", t.id)
+		t.logger().Error("the task does not stop and is left behind")
 	}
 }
