@@ -41,6 +41,9 @@ func (e *syntaxError) Error() string {
 	return fmt.Sprintf("%s at byte %d of the JSON text", e.what, e.at)
 }
 
+// JavaClass is the class in whose place it stands in a trace.
+func (*syntaxError) JavaClass() string { return "org.apache.kafka.common.errors.SerializationException" }
+
 const messageUnreadable = "Converting byte[] to Kafka Connect data failed due to serialization error: "
 
 func (s *jsonScanner) fail(what string) error {
