@@ -34,6 +34,7 @@ const (
 type table struct {
 	capture.TableScan
 	name   string
+	place  int // in the order of the tables
 	ledger *tableLedger
 	left   int   // chunks not yet handed over
 	marker int   // place of "snapshot" in the source block, or -1
@@ -56,6 +57,7 @@ type item struct {
 	ends []chunk
 	done bool // the session's word that the chunk ends here
 	of   chunk
+	end  string // the marker of the last row; empty as long as it has none
 }
 
 // source is the snapshot, then the stream.
@@ -80,9 +82,8 @@ type source struct {
 	saved bool
 	begun schema.Position // as begin handed it over
 
-	open       int // tables not yet complete
-	anyRow     bool
-	lastHeld   *item // the last rows of the last table that became complete
+	open       int   // tables not yet complete
+	lastHeld   *item // of the tables that are complete, the last rows of the last one
 	deliver    []*item
 	progress   Progress
 	progressAt time.Time
@@ -109,8 +110,8 @@ func newSource(ctx context.Context, w *wrapped, scanner capture.Scanner, view *c
 		s.free <- &schema.Batch{}
 	}
 	var chunks []chunk
-	for _, scan := range view.Tables {
-		t := &table{TableScan: scan, name: scan.Table.Path(), marker: scan.Table.Source.Index("snapshot")}
+	for place, scan := range view.Tables {
+		t := &table{TableScan: scan, name: scan.Table.Path(), place: place, marker: scan.Table.Source.Index("snapshot")}
 		t.ledger = l.begin(t.name, scan.Bounds)
 		if t.ledger.Done {
 			s.progress.TablesDone++
@@ -248,9 +249,10 @@ func (s *source) begin(ctx context.Context, b *schema.Batch) (err error) {
 }
 
 // take sorts in what a session has read. The last rows of each table are held
-// back until it is known whether more follow, since the very last one is
-// marked; and an end of a chunk is noted with the rows it comes after, so that
-// the ledger never runs ahead of what was handed over.
+// back until it is known whether more follow, and those of the last table
+// until the others are complete, since the very last one is marked; and an end
+// of a chunk is noted with the rows it comes after, so that the ledger never
+// runs ahead of what was handed over.
 func (s *source) take(it *item) {
 	t := it.table
 	if len(it.b.Events) > 0 {
@@ -280,12 +282,16 @@ func (s *source) take(it *item) {
 		return
 	}
 	s.open--
-	if t.held != nil {
+	if it := t.held; it != nil {
+		t.held = nil
+		if s.lastHeld != nil && s.lastHeld.table.place > t.place {
+			it, s.lastHeld = s.lastHeld, it
+		}
 		if s.lastHeld != nil {
 			s.markEnd(s.lastHeld, markLastInTable)
 			s.deliver = append(s.deliver, s.lastHeld)
 		}
-		s.lastHeld, t.held = t.held, nil
+		s.lastHeld = it
 	}
 	if s.open == 0 && s.lastHeld != nil {
 		s.markEnd(s.lastHeld, markLast)
@@ -312,21 +318,32 @@ func setMarker(b *schema.Batch, ev *schema.Event, at int, marker string) {
 }
 
 func (s *source) markEnd(it *item, marker string) {
+	it.end = marker
 	setMarker(it.b, &it.b.Events[len(it.b.Events)-1], it.table.marker, marker)
+}
+
+// markBegin marks a table's first row. That of the first table is the first of
+// all, although other tables' rows may have been read before; a table's only
+// row is marked as its last, as in Debezium.
+func (s *source) markBegin(it *item) {
+	marker := markFirstInTable
+	if it.table.place == 0 {
+		marker = markFirst
+	}
+	if only := len(it.b.Events) == 1 && it.end != ""; only && (marker != markFirst || it.end == markLast) {
+		return
+	}
+	setMarker(it.b, &it.b.Events[0], it.table.marker, marker)
 }
 
 // hand swaps the item's batch with the caller's.
 func (s *source) hand(it *item, b *schema.Batch) error {
 	t := it.table
 	if len(it.b.Events) > 0 {
-		first := &it.b.Events[0]
-		switch {
-		case !s.anyRow:
-			setMarker(it.b, first, t.marker, markFirst)
-		case !t.begun:
-			setMarker(it.b, first, t.marker, markFirstInTable)
+		if !t.begun {
+			s.markBegin(it)
 		}
-		s.anyRow, t.begun = true, true
+		t.begun = true
 	}
 	for _, ch := range it.ends {
 		if ch.table.ledger.complete(ch.n) {

@@ -362,7 +362,7 @@ func newScanPlan(cfg *config, d *definition) (*scanPlan, error) {
 	}
 	p := &scanPlan{table: sh.table, source: make(schema.Row, sourceFields), decoders: make([]textDecoder, len(sh.table.Columns))}
 	constants(p.source, sh.table.Source)
-	p.source[srcSnapshot] = notSnapshot
+	p.source[srcSnapshot] = schema.Text("true")
 	var list strings.Builder
 	for i := range d.columns {
 		cell := sh.cells[i]

@@ -258,7 +258,7 @@ func fillSnapshotSource(row schema.Row, at lsn, xid, micros int64) {
 	row[sourceMillis] = schema.Int(floorDiv(micros, 1000))
 	row[sourceMicros] = schema.Int(micros)
 	row[sourceNanos] = schema.Int(multiply(micros, 1000))
-	row[sourceSnapshot] = schema.Text("first")
+	row[sourceSnapshot] = schema.Text("true")
 	row[sourceSequence] = schema.String(sequence(&owned, 0, at))
 	row[sourceXID] = schema.Int(xid)
 	row[sourceLSN] = schema.Int(int64(at))
