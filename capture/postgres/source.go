@@ -605,7 +605,11 @@ func (s *source) lookup(ctx context.Context, m relationMessage) (*tableInfo, map
 		}
 		s.catalog = conn
 	}
-	tables, err := readTables(ctx, s.catalog, []uint32{m.oid})
+	err := s.awaitVisible(ctx)
+	var tables map[uint32]*tableInfo
+	if err == nil {
+		tables, err = readTables(ctx, s.catalog, []uint32{m.oid})
+	}
 	if err == nil {
 		var infos map[uint32]*typeInfo
 		if infos, err = readTypes(ctx, s.catalog, oids); err == nil {
@@ -613,6 +617,34 @@ func (s *source) lookup(ctx context.Context, m relationMessage) (*tableInfo, map
 		}
 	}
 	return nil, nil, err
+}
+
+// awaitVisible waits until the catalogue shows what the open transaction has
+// done: the server sends a transaction as soon as its commit is in the log,
+// which is a moment before other sessions see it.
+func (s *source) awaitVisible(ctx context.Context) error {
+	const every = 2 * time.Millisecond
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for s.inside {
+		// The log has the low half of a transaction's number.
+		row, err := queryRow(ctx, s.catalog, `
+SELECT txid_visible_in_snapshot(CASE WHEN x < next THEN x ELSE x - (1::bigint << 32) END, now)
+FROM (SELECT now, next, next >> 32 << 32 | $1::bigint AS x
+  FROM (SELECT now, txid_snapshot_xmax(now) AS next FROM txid_current_snapshot() AS now) AS a) AS b`, strconv.FormatUint(uint64(s.xid), 10))
+		if err != nil {
+			return fmt.Errorf("wait for transaction %d to become visible: %w", s.xid, err)
+		}
+		if isTrue(row[0]) {
+			return nil
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return fmt.Errorf("wait for transaction %d to become visible: %w", s.xid, ctx.Err())
+		}
+	}
+	return nil
 }
 
 // Confirm implements capture.Source.
