@@ -59,7 +59,7 @@ func (sc *scanner) begin(ctx context.Context, n int, from schema.Position) (*cap
 	}
 	first := sc.sessions[0].conn
 	row, err := queryRow(ctx, first, `
-SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint, txid_snapshot_xmax(txid_current_snapshot())`)
+SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint, txid_snapshot_xmax(txid_current_snapshot()) - 1`)
 	if err != nil {
 		return nil, fmt.Errorf("read the snapshot's time: %w", err)
 	}

@@ -374,6 +374,10 @@ func (s *source) decode(ctx context.Context, b *schema.Batch, w walData) error {
 	case 'M':
 		var m logicalMessage
 		if m, err = readLogicalMessage(&r); err == nil {
+			if !m.transactional {
+				// No commit follows; like one, it has been dealt with at its end.
+				s.commit, s.reached = w.at, max(s.reached, w.at)
+			}
 			s.logicalMessage(b, w.at, m)
 		}
 	case 'Y':
