@@ -411,11 +411,11 @@ func short(v any) string {
 	return string(b[:min(len(b), 300)])
 }
 
-// readStatements splits a file of testdata at the semicolons that end
+// readStatements splits one of the recording's files at the semicolons that end
 // statements.
 func readStatements(t *testing.T, file string) []string {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join("testdata", file))
+	text, err := os.ReadFile(filepath.Join("..", "..", "integration", "testdata", "debezium", "mysql", file))
 	if err != nil {
 		t.Fatal(err)
 	}

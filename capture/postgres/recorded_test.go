@@ -335,11 +335,11 @@ func short(v any) string {
 	return string(b[:min(len(b), 300)])
 }
 
-// readStatements splits a file of testdata at the semicolons that end
+// readStatements splits one of the recording's files at the semicolons that end
 // statements, so that each is a transaction of its own as with psql.
 func readStatements(t *testing.T, file string) []string {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join("testdata", file))
+	text, err := os.ReadFile(filepath.Join("..", "..", "integration", "testdata", "debezium", "postgres", file))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,42 @@
+package conformance
+
+// A pendingEntry is about records that are not equal yet.
+type pendingEntry struct {
+	entry
+	reason string
+}
+
+const (
+	noTransactions = "transaction metadata"
+	noSourceTypes  = "column.propagate.source.type"
+	noHistory      = "schema history in Debezium's format"
+	noChanges      = "the schema changes of a snapshot"
+	geometry       = "types: text of geometric types under include.unknown.datatypes"
+)
+
+// pending is meant to become empty.
+var pending = []pendingEntry{
+	{entry{"postgres", "*", "transaction", "count"}, noTransactions},
+	{entry{"postgres", "*", "*", "value.transaction"}, noTransactions},
+	{entry{"postgres", "*", "g.*", "value.transaction"}, noTransactions},
+	{entry{"postgres", "variant1", "message", "value.**"}, "logical messages under binary.handling.mode"},
+	{entry{"postgres", "variant1", "g.t_net", "value.after.c_line"}, geometry},
+	{entry{"postgres", "variant1", "g.t_net", "value.after.c_lseg"}, geometry},
+	{entry{"postgres", "variant1", "g.t_net", "value.after.c_box"}, geometry},
+	{entry{"postgres", "variant1", "g.t_net", "value.after.c_path"}, geometry},
+	{entry{"postgres", "variant1", "g.t_net", "value.after.c_polygon"}, geometry},
+	{entry{"postgres", "variant1", "g.t_net", "value.after.c_circle"}, geometry},
+
+	{entry{"mysql", "*", "transaction", "count"}, noTransactions},
+	{entry{"mysql", "*", "gold.*", "value.transaction"}, noTransactions},
+	{entry{"mysql", "variant1", "gold.*", "*.schema.**"}, noSourceTypes},
+	{entry{"mysql", "*", topicChanges, "count"}, noChanges},
+	{entry{"mysql", "*", topicHistory, "count"}, noHistory},
+}
+
+// withheld are settings of the recorded configurations that are refused so
+// far, and therefore not posted.
+var withheld = map[string][]string{
+	"postgres": {"provide.transaction.metadata"},
+	"mysql":    {"provide.transaction.metadata", "column.propagate.source.type"},
+}
