@@ -16,6 +16,8 @@ const (
 	codeAuthentication = 18
 	codeDuplicateKey   = 11000
 	codeAtlas          = 8000
+	codeUnknownConcern = 79
+	codeConcern        = 100 // more members than there are
 )
 
 // passing are the codes of single writes that may go through later: a lock, a
@@ -59,12 +61,22 @@ func (e *writeError) Unwrap() error { return e.WriteError }
 // JavaClass implements sinks.JavaError.
 func (e *writeError) JavaClass() string { return "com.mongodb.kafka.connect.sink.dlq.WriteException" }
 
+// isUnconfirmable reports whether the set, as it is configured, never does what
+// the write concern asks.
+func isUnconfirmable(e *mongo.WriteConcernError) bool {
+	return e != nil && (e.Code == codeUnknownConcern || e.Code == codeConcern)
+}
+
 // classify marks what waiting does not mend.
 func classify(err error) error {
 	var command mongo.CommandError
 	var login *auth.Error
+	var write mongo.WriteException
 	refused := errors.As(err, &command)
 	switch {
+	case errors.As(err, &write) && isUnconfirmable(write.WriteConcernError):
+		// It passes when the set gets the members.
+		return fmt.Errorf("%w; the set cannot confirm writes as w in connection.uri asks; change it, or the set's members", err)
 	case refused && command.Code == codeUnauthorized:
 		return sinks.Permanent(fmt.Errorf("%w; give the user of connection.uri the role readWrite on the database", err))
 	case refused && (command.Code == codeAuthentication || command.Code == codeAtlas),

@@ -220,10 +220,12 @@ func (s *sink) sendOne(ctx context.Context, ops []int32, ordered bool) error {
 			s.rounds.Done(at)
 		}
 		return nil
-	case errors.As(err, &write) && len(write.WriteErrors) > 0:
+	case errors.As(err, &write) && write.WriteConcernError == nil && len(write.WriteErrors) > 0:
 		s.answer(ops, write.WriteErrors, ordered)
 		return nil
 	default:
+		// Also what the primary has done and the set has not confirmed, which
+		// may be rolled back: nothing of it counts.
 		return classify(fmt.Errorf("write to %s: %w", n, err))
 	}
 }
