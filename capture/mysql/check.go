@@ -53,7 +53,8 @@ func (k *checker) unreachable(ctx context.Context, err error) {
 	case errors.Is(err, errNoTLS):
 		k.problem("database.ssl.mode", "Unable to connect: the server %s does not offer TLS; set up TLS there, or use database.ssl.mode=preferred", cfg.addr())
 	case errors.As(err, &s) && s.Code == errAccessDenied:
-		k.problem("database.user", "Unable to connect: %s. Check database.user and database.password; the user is made by CREATE USER %s IDENTIFIED BY '...'",
+		// Not at the user: Debezium shows all that is wrong with a connection there.
+		k.problem("database.hostname", "Unable to connect: %s. Check database.user and database.password; the user is made by CREATE USER %s IDENTIFIED BY '...'",
 			s.Message, account(cfg))
 	case errors.As(err, &s) && s.Code == errTooManyConnections:
 		k.problem("database.hostname", "Unable to connect: %s; raise max_connections on the server", s.Message)

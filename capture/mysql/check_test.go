@@ -68,7 +68,7 @@ func TestCheck_Connection(t *testing.T) {
 		finding    string
 		words      []string
 	}{
-		"wrong password": {"database.password", "wrong-secret", "database.user", []string{"Access denied", "CREATE USER"}},
+		"wrong password": {"database.password", "wrong-secret", "database.hostname", []string{"Access denied", "CREATE USER"}},
 		"no server":      {"database.port", "1", "database.hostname", []string{"Unable to connect", "connection refused"}},
 		"no such host":   {"database.hostname", "no-such-host.invalid", "database.hostname", []string{"Unable to connect"}},
 		"silent server":  {"database.port", fmt.Sprint(silent.Addr().(*net.TCPAddr).Port), "database.hostname", []string{"Unable to connect", "no answer"}},

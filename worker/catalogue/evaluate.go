@@ -111,13 +111,28 @@ func (c *Catalogue) Evaluate(env Env, raw map[string]*string) (*Evaluation, erro
 	own, problems := e.Plugin.Settings.Parse(e.resolved)
 	e.own, plan.Own = own, own
 	e.addAll(problems)
-	if !e.Failed() {
-		e.addAll(e.make(plan))
+	if e.Failed() {
+		e.bothLists() // what is made of the settings would say it, but for the errors
+		return e, nil
 	}
+	e.addAll(e.make(plan))
 	if !e.Failed() {
 		e.Plan = plan
 	}
 	return e, nil
+}
+
+// bothLists reports lists of what to leave out beside lists of what to take.
+func (e *Evaluation) bothLists() {
+	for i := range e.Plugin.Settings.Defs() {
+		exclude := e.Plugin.Settings.Defs()[i].Key
+		what, is := strings.CutSuffix(exclude, ".exclude.list")
+		include := what + ".include.list"
+		given := func(key string) bool { return strings.TrimSpace(e.resolved[key]) != "" }
+		if is && e.Plugin.debezium() && given(exclude) && given(include) {
+			e.report(exclude, fmt.Sprintf("The '%s' value is invalid: %q is already specified", exclude, include))
+		}
+	}
 }
 
 // Failed reports whether there is an error.
@@ -174,7 +189,7 @@ func (e *Evaluation) resolve() error {
 		case errors.As(err, &unreadable):
 			return unreadable
 		case err != nil:
-			e.report(k, k+": "+err.Error())
+			e.report(k, fmt.Sprintf("Invalid value %s for configuration %s: %v", *e.raw[k], k, err))
 			e.unread[k] = true
 			v = *e.raw[k]
 		}
