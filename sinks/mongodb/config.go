@@ -3,6 +3,7 @@ package mongodb
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -11,7 +12,10 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 )
 
-var errDatabase = errors.New(`a database's name has 1 to 63 characters and none of /\. "$*<>:|?`)
+var (
+	errDatabase   = errors.New(`a database's name has 1 to 63 characters and none of /\. "$*<>:|?`)
+	errCollection = errors.New(`a collection's name has no $, does not begin with a dot or with "system.", and has, with the database's name and a dot before it, at most 255 bytes`)
+)
 
 // The connector's names.
 const (
@@ -214,19 +218,26 @@ func parseConfig(v settings.Values) (config, settings.Problems) {
 	c.unwrap = f != faceMongo || handler != ""
 	c.dropKeys = handler != "" || f == faceDebezium
 	c.skipTombstones = c.dropKeys
-	for key, value := range settings.WithPrefix(v.Raw(), "topic.override.") {
+	overrides := settings.WithPrefix(v.Raw(), "topic.override.")
+	for _, key := range slices.Sorted(maps.Keys(overrides)) {
+		value := overrides[key]
 		topic, what, ok := cutLast(key)
 		n := c.overrides[topic]
+		var err error
 		switch {
 		case ok && what == "database":
-			n.database = value
+			n.database, err = value, checkDatabase(value)
 		case ok && what == "collection":
 			n.collection = value
 		default:
 			report("topic.override."+key, "Invalid configuration topic.override.%s: only database and collection can be set for a topic", key)
 		}
+		if err != nil {
+			report("topic.override."+key, "Invalid value %s for configuration topic.override.%s: %v", value, key, err)
+		}
 		c.overrides[topic] = n
 	}
+	c.checkCollections(report)
 	c.parseID(v, f, report)
 	c.parseWrite(v, report)
 	if c.maxBatch < 0 {
@@ -234,6 +245,31 @@ func parseConfig(v settings.Values) (config, settings.Problems) {
 	}
 	return c, problems
 }
+
+// checkCollections looks at the names as far as they are known before a topic's
+// is.
+func (c *config) checkCollections(report func(key, format string, args ...any)) {
+	check := func(key, given string, n namespace) {
+		if n.collection == "" || strings.ContainsAny(n.collection, "$\x00") || n.collection[0] == '.' ||
+			strings.HasPrefix(n.collection, "system.") || len(n.String()) > maxNamespace {
+			report(key, "Invalid value %s for configuration %s: %v", given, key, errCollection)
+		}
+	}
+	if c.collection != "" {
+		check("collection", c.collection, namespace{c.database, c.collection})
+	} else if c.format != "" {
+		check("collection.name.format", c.format, namespace{c.database, c.formatted("t")})
+	}
+	for _, topic := range slices.Sorted(maps.Keys(c.overrides)) {
+		if o := c.overrides[topic]; o.collection != "" {
+			check("topic.override."+topic+".collection", o.collection, c.namespaceOf(topic))
+		}
+	}
+}
+
+// maxNamespace is MongoDB's limit of database and collection with the dot
+// between them, in bytes.
+const maxNamespace = 255
 
 func (c *config) parseID(v settings.Values, f face, report func(key, format string, args ...any)) {
 	name := simple(v.String("document.id.strategy"))
@@ -308,8 +344,7 @@ func (c *config) namespaceOf(topic string) namespace {
 	if n.collection == "" {
 		n.collection = topic
 		if c.format != "" {
-			table := topic[strings.LastIndexByte(topic, '.')+1:]
-			n.collection = strings.NewReplacer("${topic}", topic, "${table}", table).Replace(c.format)
+			n.collection = c.formatted(topic)
 		}
 	}
 	o := c.overrides[topic]
@@ -320,6 +355,12 @@ func (c *config) namespaceOf(topic string) namespace {
 		n.collection = o.collection
 	}
 	return n
+}
+
+// formatted returns the collection's name by collection.name.format.
+func (c *config) formatted(topic string) string {
+	table := topic[strings.LastIndexByte(topic, '.')+1:]
+	return strings.NewReplacer("${topic}", topic, "${table}", table).Replace(c.format)
 }
 
 // cutLast cuts at the last dot: topics have dots, settings do not.

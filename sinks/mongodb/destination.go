@@ -105,7 +105,7 @@ func (d *destination) connect(ctx context.Context) (*mongo.Client, error) {
 	}
 	if err := client.Ping(ctx, readpref.Primary()); err != nil {
 		_ = client.Disconnect(context.WithoutCancel(ctx)) // it never connected
-		err = classify(fmt.Errorf("reach MongoDB at %s: %w", hosts(d.config.client.Hosts), err))
+		err = classify("reach MongoDB at "+hosts(d.config.client.Hosts), err)
 		if !sinks.IsPermanent(err) && !errors.Is(err, context.Canceled) {
 			err = fmt.Errorf("%w; check connection.uri and that the server runs", err)
 		}

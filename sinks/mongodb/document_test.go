@@ -1,6 +1,7 @@
 package mongodb_test
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"testing"
@@ -321,22 +322,29 @@ func TestSink_NamesCollections(t *testing.T) {
 	}
 }
 
+// account makes a user with a role in the test's database and returns its
+// connection string; the password is sesame.
+func account(t *testing.T, srv *servers.MongoServer, name, role string) string {
+	t.Helper()
+	db := connect(t, srv)
+	command := bson.D{{Key: "createUser", Value: name}, {Key: "pwd", Value: "sesame"}, {Key: "roles", Value: bson.A{bson.D{{Key: "role", Value: role}, {Key: "db", Value: srv.Database}}}}}
+	if err := db.RunCommand(t.Context(), command).Err(); err != nil {
+		t.Fatal(err)
+	}
+	ctx := context.WithoutCancel(t.Context())
+	t.Cleanup(func() {
+		// The database goes with the test; its users are kept elsewhere.
+		if err := db.RunCommand(ctx, bson.D{{Key: "dropUser", Value: name}}).Err(); err != nil {
+			t.Error(err)
+		}
+	})
+	return "mongodb://" + name + ":sesame@" + srv.Addr() + "/?authSource=" + srv.Database
+}
+
 func TestDestination_ChecksTheServer(t *testing.T) {
 	t.Parallel()
 	srv := servers.Mongo(t)
-	db := connect(t, srv)
-	user := func(name, role string) string {
-		t.Helper()
-		command := bson.D{{Key: "createUser", Value: name}, {Key: "pwd", Value: "sesame"}, {Key: "roles", Value: bson.A{bson.D{{Key: "role", Value: role}, {Key: "db", Value: srv.Database}}}}}
-		if err := db.RunCommand(t.Context(), command).Err(); err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() {
-			// The database goes with the test; its users are kept elsewhere.
-			_ = connect(t, srv).RunCommand(t.Context(), bson.D{{Key: "dropUser", Value: name}}).Err()
-		})
-		return "mongodb://" + name + ":sesame@" + srv.Addr() + "/?authSource=" + srv.Database
-	}
+	user := func(name, role string) string { return account(t, srv, name, role) }
 	for _, c := range []struct{ what, uri, says string }{
 		{"right", srv.URI(), ""},
 		{"writer", user("writer", "readWrite"), ""},
@@ -385,6 +393,12 @@ func TestConnector_RefusesWhatItCannotDo(t *testing.T) {
 		{map[string]string{}, "connection.uri,database"},
 		{with(map[string]string{"connection.uri": "postgres://u:sesame@h"}), "connection.uri"},
 		{with(map[string]string{"database": "a.b"}), "database"},
+		{with(map[string]string{"collection": "a$b"}), "collection"},
+		{with(map[string]string{"collection": "system.users"}), "collection"},
+		{with(map[string]string{"collection": strings.Repeat("x", 254)}), "collection"},
+		{with(map[string]string{"collection": strings.Repeat("x", 253)}), ""},
+		{with(map[string]string{"collection.name.format": ".${table}"}), "collection.name.format"},
+		{with(map[string]string{"topic.override.t.collection": "a$b", "topic.override.u.database": "a b"}), "topic.override.u.database,topic.override.t.collection"},
 		{with(map[string]string{"change.data.capture.handler": "x.MongoDbHandler"}), "change.data.capture.handler"},
 		{with(map[string]string{"document.id.strategy": strategies + "PartialKeyStrategy"}), "document.id.strategy.partial.key.projection.list"},
 		{with(map[string]string{"document.id.strategy": "NoStrategy"}), "document.id.strategy"},

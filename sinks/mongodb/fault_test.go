@@ -103,3 +103,40 @@ func TestSink_SaysThatTheSetCannotConfirm(t *testing.T) {
 		}
 	}
 }
+
+// TestSink_NeverShowsDocumentsInErrors has a user who may not write: MongoDB's
+// answer holds the whole command.
+func TestSink_NeverShowsDocumentsInErrors(t *testing.T) {
+	t.Parallel()
+	srv := servers.Mongo(t)
+	s := open(t, srv, map[string]string{"connection.uri": account(t, srv, "reader", "read")})
+	tab := sinkstest.NewTable("t")
+	for what, r := range map[string]schema.Record{"an update": tab.Event(schema.OpUpdate, 1, &sinkstest.Row{Name: "canary-4711"}), "a truncate": tab.Truncate()} {
+		err := s.Write(t.Context(), []schema.Record{r})
+		if !sinks.IsPermanent(err) || strings.Contains(err.Error(), "canary") || strings.Contains(err.Error(), "{") {
+			t.Errorf("%s: Write: %v, want a permanent error without the command", what, err)
+			continue
+		}
+		for _, want := range []string{srv.Database + ".t", "connection.uri", "readWrite"} {
+			if !strings.Contains(err.Error(), want) {
+				t.Errorf("%s: Write: %v does not say %s", what, err, want)
+			}
+		}
+	}
+}
+
+// TestSink_RefusesRecordsOfTopicsWithoutANamespace has a topic whose name is
+// none for a collection.
+func TestSink_RefusesRecordsOfTopicsWithoutANamespace(t *testing.T) {
+	t.Parallel()
+	srv := servers.Mongo(t)
+	s := open(t, srv, nil)
+	tab := sinkstest.NewTable(strings.Repeat("x", 249))
+	for what, r := range map[string]schema.Record{"a row": tab.Event(schema.OpUpdate, 1, &sinkstest.Row{}), "a truncate": tab.Truncate()} {
+		err := s.Write(t.Context(), []schema.Record{r})
+		var some *sinks.WriteError
+		if !errors.As(err, &some) || some.Failed[0].Retriable || !strings.Contains(err.Error(), "collection.name.format") {
+			t.Errorf("%s: Write: %v, want it refused for good, with the remedy", what, err)
+		}
+	}
+}

@@ -75,6 +75,38 @@ func TestPipeline_PoisonGoesToTheQueueAndTheRestFlows(t *testing.T) {
 	}
 }
 
+// TestPipeline_PoisonOfAWholeCommandIsFound has records for which MongoDB does
+// not even read the command that they are in.
+func TestPipeline_PoisonOfAWholeCommandIsFound(t *testing.T) {
+	t.Parallel()
+	for name, bad := range map[string]*kgo.Record{
+		"Depth": sinkstest.Record(`{"id":9}`, strings.Repeat(`{"a":`, 250)+"1"+strings.Repeat("}", 250)),
+		"Key":   sinkstest.Record(`{"id":"`+strings.Repeat("x", 9<<20)+`"}`, `{"id":9,"name":"x"}`),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p, srv := newPipeline(t), servers.Mongo(t)
+			p.Produce(0, event("c", 1, "one"), bad, event("c", 2, "two"), event("u", 1, "uno"))
+			stats := &sinks.Stats{}
+			task := p.JSONTask(destination(t, srv, nil), stats)
+			task.Errors = sinks.Errors{TolerateAll: true, DLQ: p.Topic + ".dlq", DLQReplication: 1}
+			r := sinkstest.Start(t, task)
+			sinkstest.Eventually(t, "the commit", func() bool { return p.Committed(0) == 4 })
+			r.Stops()
+			if got := names(t, connect(t, srv).Collection(p.Topic)); len(got) != 2 || got[1] != "uno" || got[2] != "two" {
+				t.Errorf("documents %v", got)
+			}
+			if letter := p.Read(task.Errors.DLQ, 1)[0]; string(letter.Key) != string(bad.Key) {
+				t.Error("the dead letter is another record")
+			}
+			sinkstest.Balanced(t, stats)
+			if stats.DeadLettered.Load() != 1 || stats.Applied.Load() != 3 {
+				t.Errorf("dead-lettered %d, applied %d; want 1 and 3", stats.DeadLettered.Load(), stats.Applied.Load())
+			}
+		})
+	}
+}
+
 // TestPipeline_PoisonEndsTheTaskUntilTheCauseIsGone has a unique index in the
 // way of one record.
 func TestPipeline_PoisonEndsTheTaskUntilTheCauseIsGone(t *testing.T) {

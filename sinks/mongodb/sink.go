@@ -57,19 +57,15 @@ func (s *sink) Write(ctx context.Context, records []schema.Record) error {
 				f.Index += from
 				failed = append(failed, f)
 			}
-			if slices.ContainsFunc(some.Failed, func(f sinks.RecordError) bool { return f.Retriable }) {
-				// What follows must wait for those: a truncate, because it
-				// would not find what they write, and the rest with it.
-				for i := to; i < len(records); i++ {
-					failed = append(failed, sinks.RecordError{Index: i, Err: sinks.ErrHeldBack, Retriable: true})
-				}
-				return &sinks.WriteError{Failed: failed}
-			}
 		default:
 			return err
 		}
 		if truncate >= 0 {
-			if err := s.truncate(ctx, truncate); err != nil {
+			switch err := s.truncate(ctx, truncate); {
+			case err == nil:
+			case refusal(err) != nil:
+				failed = append(failed, sinks.RecordError{Index: to, Err: refusal(err)})
+			default:
 				return err
 			}
 			to++
@@ -170,9 +166,6 @@ func (s *sink) applyOrdered(ctx context.Context) error {
 		if err := s.send(ctx, s.round, true); err != nil {
 			return err
 		}
-		if s.rounds.Blocked() {
-			return s.rounds.Err()
-		}
 	}
 }
 
@@ -186,7 +179,7 @@ func (s *sink) send(ctx context.Context, ops []int32, ordered bool) error {
 		if err != nil {
 			return err
 		}
-		if ordered && (s.rounds.Blocked() || s.rounds.Waiting(int(ops[n-1]))) {
+		if ordered && s.rounds.Waiting(int(ops[n-1])) {
 			return nil // the rest is sent again, from where this one ended
 		}
 		ops = ops[n:]
@@ -221,17 +214,27 @@ func (s *sink) sendOne(ctx context.Context, ops []int32, ordered bool) error {
 		}
 		return nil
 	case errors.As(err, &write) && write.WriteConcernError == nil && len(write.WriteErrors) > 0:
-		s.answer(ops, write.WriteErrors, ordered)
+		return s.answer(n, ops, write.WriteErrors, ordered)
+	case refusal(err) != nil && len(ops) == 1:
+		s.rounds.Fail(ops[0], refusal(err))
 		return nil
+	case refusal(err) != nil:
+		// Nothing of the command was done. Halves find whose fault it is.
+		half := len(ops) / 2
+		if err := s.sendOne(ctx, ops[:half], ordered); err != nil || ordered && s.rounds.Waiting(int(ops[half-1])) {
+			return err
+		}
+		return s.sendOne(ctx, ops[half:], ordered)
 	default:
 		// Also what the primary has done and the set has not confirmed, which
 		// may be rolled back: nothing of it counts.
-		return classify(fmt.Errorf("write to %s: %w", n, err))
+		return classify(fmt.Sprintf("write to %s", n), err)
 	}
 }
 
-// answer tells the rounds what became of the ops of one command.
-func (s *sink) answer(ops []int32, errs []mongo.WriteError, ordered bool) {
+// answer tells the rounds what became of the ops of one command. What MongoDB
+// could not do because of its own state is an error of the destination.
+func (s *sink) answer(n namespace, ops []int32, errs []mongo.WriteError, ordered bool) error {
 	slices.SortFunc(errs, func(a, b mongo.WriteError) int { return a.Index - b.Index })
 	there := 0
 	for i, at := range ops {
@@ -247,8 +250,8 @@ func (s *sink) answer(ops []int32, errs []mongo.WriteError, ordered bool) {
 			o.kind = opReplace // and is sent again
 			there++
 		case isPassing(e.Code) || e.Code == codeDuplicateKey && isDuplicateID(e) && o.kind != opInsert:
-			// Two upserts of one new _id raced (another task, a zombie).
-			s.rounds.Retry(at, &writeError{e})
+			// Or two upserts of one new _id raced (another task, a zombie).
+			return fmt.Errorf("write to %s: %w", n, &writeError{e})
 		default:
 			s.rounds.Fail(at, &writeError{e})
 		}
@@ -259,13 +262,14 @@ func (s *sink) answer(ops []int32, errs []mongo.WriteError, ordered bool) {
 	if there > 10 && there*5 > len(ops) {
 		s.upsertsOnly = 50
 	}
+	return nil
 }
 
 // truncate empties a collection.
 func (s *sink) truncate(ctx context.Context, ns int) error {
 	n := s.build.namespaces[ns]
 	if _, err := s.client.Database(n.database).Collection(n.collection).DeleteMany(ctx, bson.Raw(emptyDocument)); err != nil {
-		return classify(fmt.Errorf("truncate %s: %w", n, err))
+		return classify(fmt.Sprintf("truncate %s", n), err)
 	}
 	return nil
 }
