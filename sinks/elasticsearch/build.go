@@ -3,6 +3,7 @@ package elasticsearch
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 
 	"github.com/penstock/penstock/schema"
@@ -84,22 +85,22 @@ func (b *builder) topic(name string) topicPlan {
 		return t
 	}
 	t = topicPlan{
-		index:        -1,
+		index:        b.index(b.config.indexOf(name)), // topics that share an index share its order
 		ignoreKey:    b.config.keyIgnore || b.config.keyIgnored[name],
 		ignoreSchema: b.config.schemaIgnore || b.config.ignored[name],
 	}
-	index := b.config.indexOf(name)
-	for i, known := range b.indices {
-		if known == index {
-			t.index = i // topics that share an index share its order
-		}
-	}
-	if t.index < 0 {
-		t.index = len(b.indices)
-		b.indices = append(b.indices, index)
-	}
 	b.byTopic[name] = t
 	return t
+}
+
+// index returns the number of an index.
+func (b *builder) index(name string) int {
+	at := slices.Index(b.indices, name)
+	if at < 0 {
+		at = len(b.indices)
+		b.indices = append(b.indices, name)
+	}
+	return at
 }
 
 var (
@@ -165,7 +166,7 @@ func (b *builder) build(r *schema.Record) (op, error) {
 // are put in order: the index and the _id.
 func (b *builder) identify(o *op, r *schema.Record, t topicPlan) error {
 	from := len(b.mem)
-	b.mem = append(b.mem, byte(o.index), byte(o.index>>8), byte(o.index>>16))
+	b.appendIndex(o.index)
 	id := len(b.mem)
 	if t.ignoreKey {
 		b.mem = append(b.mem, '"')
@@ -190,6 +191,23 @@ func (b *builder) identify(o *op, r *schema.Record, t topicPlan) error {
 	}
 	o.id, o.key = part{id, len(b.mem)}, part{from, len(b.mem)}
 	return nil
+}
+
+// appendIndex appends an index's number, which begins a key.
+func (b *builder) appendIndex(index int) {
+	b.mem = append(b.mem, byte(index), byte(index>>8), byte(index>>16))
+}
+
+// deleteHit makes the action that deletes a document that was found.
+func (b *builder) deleteHit(index, id string, version int64) op {
+	o := op{kind: opDelete, whole: true, index: b.index(index), version: version}
+	from := len(b.mem)
+	b.appendIndex(o.index)
+	o.id.from = len(b.mem)
+	b.mem = appendString(b.mem, id)
+	o.id.to = len(b.mem)
+	o.key = part{from, len(b.mem)}
+	return o
 }
 
 // appendID appends a key as an _id in JSON and returns how many bytes the _id

@@ -66,7 +66,7 @@ func (m *mappings) createDynamic(ctx context.Context, s *sink, index string) err
 	if err != nil || known != nil {
 		return err
 	}
-	_, err = s.client.do(ctx, http.MethodPut, path, "application/json", []byte(dynamicMapping))
+	err = s.ask(ctx, http.MethodPut, path, []byte(dynamicMapping), nil)
 	var status *statusError
 	if errors.As(err, &status) && status.kind == "resource_already_exists_exception" {
 		return nil // another task was first
@@ -82,7 +82,7 @@ func (m *mappings) create(ctx context.Context, s *sink, index string, p *valuePl
 	}
 	if known == nil {
 		body := append([]byte(`{"mappings":{"properties":`), s.build.encoder.properties(nil, p, nil)...)
-		_, err := s.client.do(ctx, http.MethodPut, path, "application/json", append(body, "}}"...))
+		err := s.ask(ctx, http.MethodPut, path, append(body, "}}"...), nil)
 		var status *statusError
 		if err == nil || !errors.As(err, &status) || status.kind != "resource_already_exists_exception" {
 			return err
@@ -97,27 +97,23 @@ func (m *mappings) create(ctx context.Context, s *sink, index string, p *valuePl
 		return nil
 	}
 	body := append([]byte(`{"properties":`), properties...)
-	_, err = s.client.do(ctx, http.MethodPut, path+"/_mapping", "application/json", append(body, '}'))
-	return err
+	return s.ask(ctx, http.MethodPut, path+"/_mapping", append(body, '}'), nil)
 }
 
 // fields returns the fields that an index has, nil if there is no index. An
 // alias answers for its indices.
 func (m *mappings) fields(ctx context.Context, s *sink, path string) (map[string]bool, error) {
-	answer, err := s.client.do(ctx, http.MethodGet, path+"/_mapping", "", nil)
-	var status *statusError
-	if errors.As(err, &status) && status.status == http.StatusNotFound {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
 	var indices map[string]struct {
 		Mappings struct {
 			Properties map[string]json.RawMessage `json:"properties"`
 		} `json:"mappings"`
 	}
-	if err := json.Unmarshal(answer, &indices); err != nil {
+	err := s.ask(ctx, http.MethodGet, path+"/_mapping", nil, &indices)
+	var status *statusError
+	if errors.As(err, &status) && status.status == http.StatusNotFound {
+		return nil, nil
+	}
+	if err != nil {
 		return nil, fmt.Errorf("read the mapping: %w", err)
 	}
 	known := map[string]bool{}

@@ -10,7 +10,6 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -52,26 +51,42 @@ func (s *sink) Write(ctx context.Context, records []schema.Record) error {
 				passing = passing || f.Retriable
 			}
 			if passing {
-				for i := from + n; i < len(records); i++ {
-					failed = append(failed, sinks.RecordError{Index: i, Err: sinks.ErrHeldBack, Retriable: true})
-				}
-				return &sinks.WriteError{Failed: failed}
+				return &sinks.WriteError{Failed: heldBack(failed, from+n, len(records))}
 			}
 		default:
 			return err
 		}
-		if truncate != nil {
-			if err := s.truncate(ctx, truncate); err != nil {
-				return classify(err)
-			}
-			n++
-		}
 		from += n
+		if truncate == nil {
+			continue
+		}
+		index := s.build.indices[truncate.index]
+		err = s.truncate(ctx, truncate)
+		switch {
+		case err == nil:
+		case errors.As(err, &some):
+			f := sinks.RecordError{Index: from, Err: fmt.Errorf("empty index %s: %w", index, some), Retriable: some.Failed[0].Retriable}
+			failed = append(failed, f)
+			if f.Retriable {
+				return &sinks.WriteError{Failed: heldBack(failed, from+1, len(records))}
+			}
+		default:
+			return classify(fmt.Errorf("empty index %s: %w", index, err))
+		}
+		from++
 	}
 	if len(failed) > 0 {
 		return &sinks.WriteError{Failed: failed}
 	}
 	return nil
+}
+
+// heldBack adds the records that have to wait for one that failed.
+func heldBack(failed []sinks.RecordError, from, to int) []sinks.RecordError {
+	for i := from; i < to; i++ {
+		failed = append(failed, sinks.RecordError{Index: i, Err: sinks.ErrHeldBack, Retriable: true})
+	}
+	return failed
 }
 
 // compile makes the actions of the records up to the first truncate, which it
@@ -153,6 +168,27 @@ func (s *sink) pause(ctx context.Context, attempt int, busy *statusError) error 
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
+	}
+}
+
+// ask sends a request and reads the answer, unless that is nil. While the
+// cluster is too busy the request is sent again.
+func (s *sink) ask(ctx context.Context, method, path string, body []byte, answer any) error {
+	for attempt := 1; ; attempt++ {
+		text, err := s.client.do(ctx, method, path, "application/json", body)
+		if err == nil && answer != nil {
+			err = json.Unmarshal(text, answer)
+		}
+		if err == nil {
+			return nil
+		}
+		var status *statusError
+		if !errors.As(err, &status) || !isBusy(status.status) || attempt > s.config.maxRetries {
+			return err
+		}
+		if err := s.pause(ctx, attempt, status); err != nil {
+			return err
+		}
 	}
 }
 
@@ -393,10 +429,6 @@ func (s *sink) fillIn(ctx context.Context) error {
 		body = append(body, '}')
 	}
 	body = append(body, "]}"...)
-	answer, err := s.client.do(ctx, http.MethodPost, "/_mget", "application/json", body)
-	if err != nil {
-		return fmt.Errorf("read documents that rows with missing values belong to: %w", err)
-	}
 	var found struct {
 		Docs []struct {
 			Found   bool                       `json:"found"`
@@ -408,8 +440,12 @@ func (s *sink) fillIn(ctx context.Context) error {
 			} `json:"error"`
 		} `json:"docs"`
 	}
-	if err := json.Unmarshal(answer, &found); err != nil || len(found.Docs) != len(partial) {
-		return fmt.Errorf("read documents that rows with missing values belong to: the answer has %d of %d documents: %w", len(found.Docs), len(partial), err)
+	err := s.ask(ctx, http.MethodPost, "/_mget", body, &found)
+	if err == nil && len(found.Docs) != len(partial) {
+		err = fmt.Errorf("the answer has %d of %d documents", len(found.Docs), len(partial))
+	}
+	if err != nil {
+		return fmt.Errorf("read documents that rows with missing values belong to: %w", err)
 	}
 	done := map[int32]bool{}
 	for i, at := range partial {
@@ -453,67 +489,6 @@ func (s *sink) complete(o *op, source map[string]json.RawMessage) {
 	}
 	b.mem = append(b.mem, '}')
 	o.doc, o.missing = part{from, len(b.mem)}, nil
-}
-
-// truncatePage is how many documents are deleted at once.
-const truncatePage = 2000
-
-// truncate deletes what was written before the truncate, by its version:
-// documents that are newer, because the truncate is repeated, stay.
-func (s *sink) truncate(ctx context.Context, o *op) error {
-	index := s.build.indices[o.index]
-	fail := func(err error) error { return fmt.Errorf("empty index %s: %w", index, err) }
-	var status *statusError
-	if _, err := s.client.do(ctx, http.MethodPost, "/"+index+"/_refresh", "", nil); errors.As(err, &status) && status.status == http.StatusNotFound {
-		return nil // nothing was ever written
-	} else if err != nil {
-		return fail(err)
-	}
-	after := ""
-	for {
-		// Pages are cut by _seq_no, which every document has and no two of a
-		// shard share; deleted ones are out of sight after the refresh only,
-		// so each page begins where the last ended.
-		query := `{"size":` + strconv.Itoa(truncatePage) + `,"_source":false,"seq_no_primary_term":false,"sort":[{"_seq_no":"asc"}]` + after + `}`
-		answer, err := s.client.do(ctx, http.MethodPost, "/"+index+"/_search", "application/json", []byte(query))
-		if err != nil {
-			return fail(err)
-		}
-		var found struct {
-			Hits struct {
-				Hits []struct {
-					ID   string            `json:"_id"`
-					Sort []json.RawMessage `json:"sort"`
-				} `json:"hits"`
-			} `json:"hits"`
-		}
-		if err := json.Unmarshal(answer, &found); err != nil {
-			return fail(err)
-		}
-		hits := found.Hits.Hits
-		if len(hits) == 0 {
-			return nil
-		}
-		var body []byte
-		for _, h := range hits {
-			body = append(body, `{"delete":{"_id":`...)
-			body = appendString(body, h.ID)
-			if o.version >= 0 {
-				body = append(body, `,"version":`...)
-				body = strconv.AppendInt(body, o.version, 10)
-				body = append(body, `,"version_type":"external"`...)
-			}
-			body = append(body, "}}\n"...)
-		}
-		if _, err := s.client.do(ctx, http.MethodPost, "/"+index+"/_bulk?filter_path=errors", "application/x-ndjson", body); err != nil {
-			return fail(err)
-		}
-		last := hits[len(hits)-1].Sort
-		if len(hits) < truncatePage || len(last) == 0 {
-			return nil
-		}
-		after = `,"search_after":[` + string(last[0]) + `]`
-	}
 }
 
 // Close implements sinks.Sink.
