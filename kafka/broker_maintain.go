@@ -47,15 +47,16 @@ func (b *Broker) maintain(ctx context.Context) {
 	}
 }
 
-func (b *Broker) newMaintenance() (*maintenance, error) {
-	cl, err := kgo.NewClient(
+func (b *Broker) newMaintenance(opts ...kgo.Opt) (*maintenance, error) {
+	cl, err := kgo.NewClient(append(
+		opts,
 		kgo.SeedBrokers(b.local),
 		kgo.ClientID("penstock-broker"),
 		kgo.Dialer(func(ctx context.Context, _, _ string) (net.Conn, error) {
 			// Whatever is advertised, this is the way from inside.
 			return new(net.Dialer).DialContext(ctx, "tcp", b.local)
 		}),
-	)
+	)...)
 	if err != nil {
 		return nil, err
 	}
@@ -122,6 +123,9 @@ func (m *maintenance) retain(ctx context.Context, t fakeTopic) error {
 	if keep < 0 && most <= 0 {
 		return nil
 	}
+	// Before it is asked what is old: if nothing is young enough, the answer is
+	// the end as it is then, and what came meanwhile has not been looked at.
+	partitions := m.b.cluster.PartitionInfos(t.Name)
 	old := map[int32]int64{} // first offset that is young enough
 	if keep >= 0 {
 		listed, err := m.adm.ListOffsetsAfterMilli(ctx, time.Now().Add(-keep).UnixMilli(), t.Name)
@@ -134,7 +138,7 @@ func (m *maintenance) retain(ctx context.Context, t fakeTopic) error {
 			}
 		})
 	}
-	for _, p := range m.b.cluster.PartitionInfos(t.Name) {
+	for _, p := range partitions {
 		to := old[p.Partition]
 		if most > 0 && p.NumBytes > most {
 			offset, err := m.oldestWithin(t.Name, p.Partition, p.NumBytes-most)

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -566,4 +567,47 @@ func TestBroker_DeletesOldRecords(t *testing.T) {
 	}
 	maintain(t, b)
 	expectAll(t, c, "past", "2")
+}
+
+// afterRead calls a function once, after the first answer to a request of a
+// kind and before the one who asked has it.
+type afterRead struct {
+	key  kmsg.Key
+	once sync.Once
+	do   func()
+}
+
+func (a *afterRead) OnBrokerRead(_ kgo.BrokerMetadata, key int16, _ int, _, _ time.Duration, _ error) {
+	if key == int16(a.key) {
+		a.once.Do(a.do)
+	}
+}
+
+// Records that come while a partition is looked at for old ones are not old.
+func TestBroker_KeepsWhatComesDuringRetention(t *testing.T) {
+	t.Parallel()
+	for _, old := range []int{0, 3} {
+		b, _ := start(t, kafka.BrokerConfig{DataDir: t.TempDir(), MaintenanceEvery: time.Hour})
+		c := config(t, b.Addr())
+		cl := producer(t, c)
+		if _, err := kafka.EnsureTopics(t.Context(), cl, kafka.TopicSpec{Name: "t", Partitions: 1, Replication: 1}); err != nil {
+			t.Fatal(err)
+		}
+		for i := range old {
+			produce(t, cl, &kgo.Record{Topic: "t", Value: fmt.Append(nil, "old ", i), Timestamp: time.Now().Add(-1000 * time.Hour)})
+		}
+		want := []string{"new 0", "new 1", "new 2"}
+		during := &afterRead{key: kmsg.ListOffsets, do: func() {
+			for _, v := range want {
+				produce(t, cl, &kgo.Record{Topic: "t", Value: []byte(v)})
+			}
+		}}
+		if err := b.MaintainOnce(t.Context(), kgo.WithHooks(during)); err != nil {
+			t.Fatal(err)
+		}
+		if old > 0 {
+			want = append([]string{fmt.Sprint("old ", old-1)}, want...) // the last batch that there was
+		}
+		expectAll(t, c, "t", want...)
+	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 
+	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
@@ -24,9 +25,9 @@ func OneRecordBatch(pid int64, epoch int16, seq int32, value string) []byte {
 // DataDir returns where the broker keeps its data.
 func (b *Broker) DataDir() string { return b.cfg.DataDir }
 
-// MaintainOnce applies retention and compaction now.
-func (b *Broker) MaintainOnce(ctx context.Context) error {
-	m, err := b.newMaintenance()
+// MaintainOnce applies retention and compaction now, by a client with opts.
+func (b *Broker) MaintainOnce(ctx context.Context, opts ...kgo.Opt) error {
+	m, err := b.newMaintenance(opts...)
 	if err != nil {
 		return err
 	}
