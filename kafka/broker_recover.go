@@ -219,8 +219,20 @@ type partition struct {
 	maxStamp  int64
 	aborted   []fakeAborted
 	open      map[int64]batchHeader // first batch of a producer's open transaction
-	producers map[int64]*fakeWindow
+	producers map[int64]*producer
+	bytes     int64 // taken so far
 }
+
+// producer is somebody who has written to a partition.
+type producer struct {
+	fakeWindow
+	at int64 // bytes of the partition up to the end of the last batch
+}
+
+// rememberWithin is how far from the end of a partition, in bytes, a producer's
+// last batch may be. One that was at work when the broker died is nearer;
+// others are forgotten, as Kafka forgets them.
+const rememberWithin = 64 << 20
 
 // mendPartition cuts off a half-written batch, ends transactions that were
 // open, rebuilds indexes and writes the snapshot that makes the fake load the
@@ -228,7 +240,7 @@ type partition struct {
 func (r *recovery) mendPartition(t fakeTopic, p int32) error {
 	part := &partition{
 		dir: partitionDir(r.fake, t.Name, p), maxStamp: -1,
-		open: map[int64]batchHeader{}, producers: map[int64]*fakeWindow{},
+		open: map[int64]batchHeader{}, producers: map[int64]*producer{},
 	}
 	if _, err := readJSON(filepath.Join(part.dir, filePartSnapshot), &part.old); err != nil {
 		part.old = fakeSnapshot{} // only the files count
@@ -240,11 +252,6 @@ func (r *recovery) mendPartition(t fakeTopic, p int32) error {
 	for i, base := range bases {
 		if err := part.scan(base, i == len(bases)-1, r.log); err != nil {
 			return err
-		}
-		// A producer that was at work when the broker died has its last
-		// batches here; others are forgotten, as Kafka forgets them.
-		if i < len(bases)-2 {
-			clear(part.producers)
 		}
 	}
 	if len(part.segments) == 0 {
@@ -259,8 +266,11 @@ func (r *recovery) mendPartition(t fakeTopic, p int32) error {
 	}
 	for _, pid := range slices.Sorted(maps.Keys(part.producers)) {
 		w := part.producers[pid]
+		if part.bytes-w.at > rememberWithin {
+			continue
+		}
 		w.Topic, w.Part = t.Name, p
-		r.windows = append(r.windows, *w)
+		r.windows = append(r.windows, w.fakeWindow)
 	}
 	return part.writeSnapshot()
 }
@@ -347,7 +357,7 @@ func (p *partition) take(h batchHeader, raw []byte) {
 	if len(p.segments) == 0 && p.end == 0 {
 		p.start = h.firstOffset
 	}
-	p.end, p.epoch = h.end(), h.epoch
+	p.end, p.epoch, p.bytes = h.end(), h.epoch, p.bytes+int64(len(raw))
 	p.maxStamp = max(p.maxStamp, h.maxTimestamp)
 	switch {
 	case h.control():
@@ -371,9 +381,10 @@ func (p *partition) take(h batchHeader, raw []byte) {
 func (p *partition) sequence(h batchHeader) {
 	w := p.producers[h.producerID]
 	if w == nil || w.Epoch != h.producerEpoch {
-		w = &fakeWindow{PID: h.producerID, Epoch: h.producerEpoch, Seen: true}
+		w = &producer{fakeWindow: fakeWindow{PID: h.producerID, Epoch: h.producerEpoch, Seen: true}}
 		p.producers[h.producerID] = w
 	}
+	w.at = p.bytes
 	const wrap = 1<<31 - 1 // sequence numbers begin again above it
 	// Compaction takes records away but not their numbers.
 	next := int32((int64(h.firstSeq) + int64(h.lastOffsetDelta) + 1) % wrap)

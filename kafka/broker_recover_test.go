@@ -350,7 +350,11 @@ func TestRecover_KnowsBatchThatIsSentAgain(t *testing.T) {
 	dir := t.TempDir()
 	b, _ := start(t, kafka.BrokerConfig{DataDir: dir})
 	c := config(t, b.Addr())
-	make1(t, c, "t")
+	// Each batch is in a segment of its own, as large ones are.
+	spec := kafka.TopicSpec{Name: "t", Partitions: 1, Replication: 1, Configs: map[string]string{"segment.bytes": "1"}}
+	if _, err := kafka.EnsureTopics(t.Context(), producer(t, c), spec); err != nil {
+		t.Fatal(err)
+	}
 	id, err := kmsg.NewPtrInitProducerIDRequest().RequestWith(t.Context(), producer(t, c))
 	if err != nil {
 		t.Fatal(err)
@@ -377,7 +381,8 @@ func TestRecover_KnowsBatchThatIsSentAgain(t *testing.T) {
 		answer := resp.Topics[0].Partitions[0]
 		return answer.BaseOffset, kerr.ErrorForCode(answer.ErrorCode)
 	}
-	for seq, v := range []string{"a", "b", "c"} {
+	sent := []string{"a", "b", "c", "d", "e"} // as many as may be on their way
+	for seq, v := range sent {
 		if _, err := send(c, int32(seq), v); err != nil {
 			t.Fatal(err)
 		}
@@ -385,16 +390,18 @@ func TestRecover_KnowsBatchThatIsSentAgain(t *testing.T) {
 	left := crashed(t, dir)
 	b, _ = start(t, kafka.BrokerConfig{DataDir: left})
 	c = config(t, b.Addr())
-	if offset, err := send(c, 2, "c"); err != nil || offset != 2 {
-		t.Errorf("the last batch sent again got offset %d, %v, want 2", offset, err)
+	for seq, v := range sent {
+		if offset, err := send(c, int32(seq), v); err != nil || offset != int64(seq) {
+			t.Errorf("batch %d sent again got offset %d, %v, want %d", seq, offset, err, seq)
+		}
 	}
-	if _, err := send(c, 5, "f"); !errors.Is(err, kerr.OutOfOrderSequenceNumber) {
+	if _, err := send(c, 7, "h"); !errors.Is(err, kerr.OutOfOrderSequenceNumber) {
 		t.Errorf("a batch after a gap got %v, want OUT_OF_ORDER_SEQUENCE_NUMBER", err)
 	}
-	if offset, err := send(c, 3, "d"); err != nil || offset != 3 {
-		t.Errorf("the next batch got offset %d, %v, want 3", offset, err)
+	if offset, err := send(c, 5, "f"); err != nil || offset != 5 {
+		t.Errorf("the next batch got offset %d, %v, want 5", offset, err)
 	}
-	expectAll(t, c, "t", "a", "b", "c", "d")
+	expectAll(t, c, "t", append(sent, "f")...)
 }
 
 func TestRecover_TakesUnfinishedCompactionBack(t *testing.T) {
