@@ -159,10 +159,30 @@ func (k *checker) privileges(ctx context.Context) error {
 	} else if err != nil && !errors.Is(err, errNoBinlog) {
 		return err
 	}
-	if cfg.lock && !g.any("RELOAD", "FLUSH_TABLES") && !roles {
-		k.warn("database.user", "The user %s may not lock tables, so that changes of the moment when a snapshot begins may be published twice: GRANT RELOAD ON *.* TO %s", cfg.user, account(cfg))
+	if !(cfg.lock && g.any("RELOAD", "FLUSH_TABLES")) && !roles {
+		k.locks(&g)
 	}
 	return nil
+}
+
+// locks says what snapshots do without a lock on all tables.
+func (k *checker) locks(g *grants) {
+	cfg, s := k.db.cfg, k.server
+	remedy := "set snapshot.locking.mode=minimal"
+	if cfg.lock {
+		remedy = "GRANT RELOAD ON *.* TO " + account(cfg)
+	}
+	switch {
+	case s.mariaDB, s.gtid && !cfg.ignoreGTID:
+		if cfg.lock { // otherwise it is as it is wanted
+			k.warn("database.user", "The user %s may not lock all tables, so that changes of the moment when a snapshot begins may be published twice: %s", cfg.user, remedy)
+		}
+	case cfg.lock && g.any("LOCK TABLES"):
+	case s.metadata == "FULL":
+		k.warn("snapshot.locking.mode", "A snapshot begins without a lock, and the server has no GTIDs, so that changes since the beginning of the log's current file may be published again: %s", remedy)
+	default:
+		k.warn("snapshot.locking.mode", "Without a lock a snapshot is refused, since the server has neither GTIDs nor binlog_row_metadata=FULL: %s", remedy)
+	}
 }
 
 // roles returns the lines of SHOW GRANTS that grant roles.

@@ -130,6 +130,43 @@ func TestCheck_Privileges(t *testing.T) {
 	b.exec("DROP USER " + user)
 }
 
+func TestCheck_Locks(t *testing.T) {
+	t.Parallel()
+	noGTIDs := []string{"gtid_mode=OFF", "enforce_gtid_consistency=OFF"}
+	full := servers.MySQL(t, servers.Config(noGTIDs...))
+	minimal := servers.MySQL(t, servers.Config(append([]string{"binlog_checksum=NONE"}, append(noGTIDs, "binlog_row_metadata=MINIMAL")...)...))
+	for name, c := range map[string]struct {
+		server       *servers.MySQLServer
+		rights, mode string
+		finding      string // empty for none
+	}{
+		"none wanted":                  {full, "RELOAD", "none", "published again: set snapshot.locking.mode=minimal"},
+		"none permitted":               {full, "SELECT", "minimal", "published again: GRANT RELOAD"},
+		"none wanted, MINIMAL":         {minimal, "RELOAD", "none", "refused"},
+		"none permitted, MINIMAL":      {minimal, "SELECT", "minimal", "refused"},
+		"locks on tables":              {minimal, "LOCK TABLES", "minimal", ""},
+		"a lock on all":                {minimal, "RELOAD", "minimal", ""},
+		"none needed: GTIDs":           {servers.MySQL(t), "SELECT", "none", ""},
+		"none needed: MariaDB's views": {servers.MariaDB(t), "SELECT", "none", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := setup(t, c.server, "snapshot.locking.mode", c.mode)
+			b.exec("CREATE TABLE IF NOT EXISTS t (id int PRIMARY KEY)")
+			b.account(c.rights)
+			problems := b.check()
+			if c.finding != "" {
+				expect(t, problems, "snapshot.locking.mode", true, c.finding)
+				return
+			}
+			for _, p := range problems {
+				if strings.Contains(p.Message, "lock") {
+					t.Errorf("%+v", p)
+				}
+			}
+		})
+	}
+}
+
 func TestCheck_Tables(t *testing.T) {
 	t.Parallel()
 	server := servers.MySQL(t)

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -29,6 +28,7 @@ type scanner struct {
 	main     *conn
 	sessions []*session
 	server   *serverInfo
+	how      fixing
 	locked   bool
 	plans    map[*schema.Table]*scanPlan
 	position position
@@ -46,9 +46,9 @@ type listed struct {
 //
 // With the right to lock, all tables are locked for reading for as long as it
 // takes to open the sessions' views and to read the log's position and the
-// tables' definitions, so that position and view are of the same moment.
-// Without it, the position is read first, and the views are of later moments:
-// some changes are then both in the copy and in the log, which converges.
+// tables' definitions, so that position and view are of the same moment. See
+// fixing for what is done otherwise. An interrupted snapshot has its position,
+// which every view from then on is after.
 func (s *scanner) Begin(ctx context.Context, n int, from schema.Position) (_ *capture.View, err error) {
 	defer func() {
 		if err != nil {
@@ -76,23 +76,38 @@ func (s *scanner) Begin(ctx context.Context, n int, from schema.Position) (_ *ca
 			return nil, err
 		}
 	}
+	now, err := s.main.one(ctx, "SELECT UNIX_TIMESTAMP()")
+	if err != nil {
+		return nil, err
+	}
+	s.ahead = time.Until(time.Unix(number(now), 0)).Truncate(time.Second)
 	all, err := s.list(ctx)
 	if err != nil {
 		return nil, err
 	}
 	captured := slices.DeleteFunc(slices.Clone(all), func(t listed) bool { return !cfg.filter.Table(t.database, "", t.name) })
-	catalogue, statements, err := s.fix(ctx, captured)
+	if from == nil {
+		err = s.fix(ctx, captured)
+	} else if s.position, err = parsePosition(from); err == nil {
+		err = s.openViews(ctx)
+	}
 	if err != nil {
 		return nil, err
 	}
-	view := &capture.View{Position: s.position.encode()}
-	if from != nil {
-		view.Position = from
-		if s.position, err = parsePosition(from); err != nil {
+	catalogue := &ddl.Catalogue{FoldCase: s.server.foldCase, MariaDB: s.server.mariaDB, Charset: s.server.charset}
+	statements, err := s.define(ctx, catalogue, captured)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.unlock(ctx); err != nil {
+		return nil, err
+	}
+	view := &capture.View{Position: from}
+	if from == nil {
+		view.Position = s.position.encode()
+		if err := s.journal(ctx, all, statements); err != nil {
 			return nil, err
 		}
-	} else if err := s.journal(ctx, all, statements); err != nil {
-		return nil, err
 	}
 	if n == 0 {
 		return view, nil
@@ -147,85 +162,6 @@ func (s *scanner) list(ctx context.Context) ([]listed, error) {
 
 // definedBy is a table and the statement that creates it.
 type definedBy struct{ database, name, sql string }
-
-// fix fixes the position, opens the views and reads the definitions of the
-// captured tables.
-func (s *scanner) fix(ctx context.Context, captured []listed) (*ddl.Catalogue, []definedBy, error) {
-	if err := s.lock(ctx); err != nil {
-		return nil, nil, err
-	}
-	// The position comes first: if nothing is locked, the views must be later.
-	if err := s.readPosition(ctx); err != nil {
-		return nil, nil, err
-	}
-	for _, ses := range s.sessions {
-		if err := ses.conn.exec(ctx, "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY"); err != nil {
-			return nil, nil, err
-		}
-	}
-	catalogue := &ddl.Catalogue{FoldCase: s.server.foldCase, MariaDB: s.server.mariaDB, Charset: s.server.charset}
-	statements, err := s.define(ctx, catalogue, captured)
-	if err != nil {
-		return nil, nil, err
-	}
-	return catalogue, statements, s.unlock(ctx)
-}
-
-func (s *scanner) lock(ctx context.Context) error {
-	if !s.db.cfg.lock {
-		return nil
-	}
-	seconds := max(1, int(math.Ceil(s.db.cfg.lockTimeout.Seconds())))
-	if err := s.main.exec(ctx, "SET SESSION lock_wait_timeout = "+strconv.Itoa(seconds)); err != nil {
-		return err
-	}
-	err := s.main.exec(ctx, "FLUSH TABLES WITH READ LOCK")
-	switch {
-	case err == nil:
-		s.locked = true
-		return nil
-	case isServerError(err, errLockWaitTimeout):
-		s.db.cfg.logger.Warn("no lock on all tables within snapshot.lock.timeout.ms, because of a long statement or another lock; "+
-			"the snapshot goes on without: changes of the moment when it begins may be published twice", "timeout", s.db.cfg.lockTimeout)
-	case isServerError(err):
-		s.db.cfg.logger.Warn("no lock on all tables; the snapshot goes on without: changes of the moment when it begins may be published twice",
-			"remedy", "GRANT RELOAD ON *.* TO "+account(s.db.cfg), "err", err)
-	default:
-		return err
-	}
-	return nil
-}
-
-func (s *scanner) unlock(ctx context.Context) error {
-	if !s.locked {
-		return nil
-	}
-	s.locked = false
-	return s.main.exec(ctx, "UNLOCK TABLES")
-}
-
-func (s *scanner) readPosition(ctx context.Context) error {
-	st, err := logStatus(ctx, s.main)
-	if err != nil {
-		if isServerError(err, errSpecificAccess, errAccessDenied) {
-			return fmt.Errorf("the user %s may not read the log's position: run GRANT REPLICATION CLIENT ON *.* TO %s: %w",
-				s.db.cfg.user, account(s.db.cfg), err)
-		}
-		return err
-	}
-	gtids, err := executed(ctx, s.main, s.server)
-	if err != nil {
-		return err
-	}
-	text, err := s.main.one(ctx, "SELECT UNIX_TIMESTAMP()")
-	if err != nil {
-		return err
-	}
-	seconds := number(text)
-	s.ahead = time.Until(time.Unix(seconds, 0)).Truncate(time.Second)
-	s.position = position{File: st.file, Pos: st.pos, GTIDs: gtids, TimeSeconds: seconds}
-	return nil
-}
 
 // define reads the definitions of tables into a catalogue. A table that has
 // been dropped since it was listed is left out.

@@ -193,7 +193,8 @@ func readerSettings() []settings.Def {
 		},
 		{
 			Key: "snapshot.locking.mode", Type: settings.String, Default: "minimal", Importance: settings.Low, Group: groupConnector, DisplayName: "Snapshot locking mode", Width: "SHORT",
-			Doc:   "How a snapshot keeps writers away: minimal locks all tables for the moment in which position and view are taken; none never locks, so that changes of that moment may be repeated.",
+			Doc: "How a snapshot keeps writers away: minimal locks all tables for the moment in which position and view are taken, or the captured ones if it may not lock all; none never locks. " +
+				"Without a lock no change is missed, but some may be repeated.",
 			OneOf: []string{"minimal", "minimal_percona", "custom", "none", "minimal_percona_no_table_locks", "extended"},
 			Check: capture.Only("this way of locking is not supported yet", "minimal", "none"),
 		},
