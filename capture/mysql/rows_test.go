@@ -64,8 +64,9 @@ func offline(t testing.TB) *source {
 	t.Helper()
 	cfg := testConfig(t)
 	s := &source{
-		cfg: cfg, tables: map[uint64]*tableEntry{}, versions: map[string]*tableEntry{}, file: "binlog.000001",
-		server: &serverInfo{collations: testCollations}, history: &history{cfg: cfg, tables: &ddl.Catalogue{}},
+		dump: dump{cfg: cfg, server: &serverInfo{collations: testCollations}}, place: place{file: "binlog.000001"},
+		tables: map[uint64]*tableEntry{}, versions: map[string]*tableEntry{},
+		history: &history{cfg: cfg, tables: &ddl.Catalogue{}},
 	}
 	var err error
 	if s.done, err = newGTIDSet(cfg.flavor, ""); err != nil {

@@ -3,13 +3,10 @@ package mysql
 import (
 	"bytes"
 	"context"
-	"crypto/sha1"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"time"
 
-	"github.com/go-mysql-org/go-mysql/mysql"
 	"github.com/penstock/penstock/capture"
 	"github.com/penstock/penstock/schema"
 )
@@ -31,20 +28,15 @@ const (
 // few buffers and one event whatever a transaction's size; checksums are
 // verified; and closing it needs no second connection.
 type source struct {
-	cfg     *config
-	conn    *conn
-	server  *serverInfo
+	dump
 	history *history
 
-	checksum bool      // events carry one
-	heard    time.Time // when something had come, as of the last look
-	came     bool      // something has come since then
-	idle     *time.Timer
+	heard time.Time // when something had come, as of the last look
+	came  bool      // something has come since then
+	idle  *time.Timer
 
 	// Where the log has been read to.
-	file     string
-	end      uint64 // of the last event
-	begin    uint64 // of the current event
+	place
 	done     *gtidSet
 	serverID uint32
 	time     uint32
@@ -118,7 +110,7 @@ func openSource(ctx context.Context, d *database, from schema.Position) (_ *sour
 	if err != nil {
 		return nil, transient(err)
 	}
-	s := &source{cfg: d.cfg, conn: c, tables: map[uint64]*tableEntry{}, versions: map[string]*tableEntry{}}
+	s := &source{dump: dump{cfg: d.cfg, conn: c}, tables: map[uint64]*tableEntry{}, versions: map[string]*tableEntry{}}
 	defer func() {
 		if err != nil {
 			err = transient(errors.Join(err, s.history.close(), c.close()))
@@ -166,98 +158,8 @@ func (s *source) startAt(ctx context.Context, at position) (err error) {
 		return err
 	}
 	s.skip = skipping{events: at.Event, rows: at.Row, transaction: at.Transaction}
-	s.file, s.end, s.last = at.File, at.Pos, at
-	settings := []string{
-		"SET @master_binlog_checksum = @@GLOBAL.binlog_checksum, @source_binlog_checksum = @@GLOBAL.binlog_checksum",
-		fmt.Sprintf("SET @master_heartbeat_period = %d, @source_heartbeat_period = %d", heartbeatEvery, heartbeatEvery),
-		fmt.Sprintf("SET @slave_uuid = '%[1]s', @replica_uuid = '%[1]s'", s.replicaUUID()),
-		fmt.Sprintf("SET SESSION net_write_timeout = %d", s.cfg.netWrite),
-	}
-	if s.cfg.netRead > 0 {
-		settings = append(settings, fmt.Sprintf("SET SESSION net_read_timeout = %d", s.cfg.netRead))
-	}
-	if s.server.mariaDB {
-		settings = append(settings, "SET @mariadb_slave_capability = 4")
-		if byGTID {
-			settings = append(settings, "SET @slave_connect_state = "+quote(at.GTIDs), "SET @slave_gtid_strict_mode = 1")
-		}
-	}
-	for _, sql := range settings {
-		if err := s.conn.exec(ctx, sql); err != nil {
-			return fmt.Errorf("prepare to read the binary log: %w", err)
-		}
-	}
-	s.checksum = s.server.checksum == "CRC32"
-	if err := s.register(ctx); err != nil {
-		return err
-	}
-	return s.dump(at, byGTID)
-}
-
-// replicaUUID is the same for every start of a connector, by which the server
-// ends the connection of an earlier start that it still takes for alive.
-func (s *source) replicaUUID() string {
-	sum := sha1.Sum(fmt.Appendf(nil, "penstock/%s/%d", s.cfg.prefix, s.cfg.serverID))
-	var g gtid
-	copy(g.sid[:], sum[:])
-	g.sid[6] = g.sid[6]&0x0f | 0x50
-	g.sid[8] = g.sid[8]&0x3f | 0x80
-	return string(g.append(nil, flavor{})[:36])
-}
-
-// register makes the reader known as a replica, by which SHOW REPLICAS lists
-// it.
-func (s *source) register(ctx context.Context) error {
-	b := binary.LittleEndian.AppendUint32(nil, s.cfg.serverID)
-	for _, text := range []string{"penstock", "", ""} { // host, user, password
-		b = append(append(b, byte(len(text))), text...)
-	}
-	b = binary.LittleEndian.AppendUint16(b, 0)
-	b = append(b, 0, 0, 0, 0, 0, 0, 0, 0) // rank, source id
-	if err := s.conn.command(mysql.COM_REGISTER_SLAVE, b); err != nil {
-		return err
-	}
-	if _, err := s.conn.receive(ctx); err != nil {
-		if isServerError(err, errAccessDenied, errSpecificAccess) {
-			return fmt.Errorf("the user %s may not read the binary log: run GRANT REPLICATION SLAVE, REPLICATION CLIENT ON *.* TO %s: %w",
-				s.cfg.user, account(s.cfg), err)
-		}
-		return fmt.Errorf("register as a replica: %w", err)
-	}
-	return nil
-}
-
-// dump sends the command after which the server sends events without end.
-func (s *source) dump(at position, byGTID bool) error {
-	if byGTID && !s.server.mariaDB {
-		set, err := parseGTIDs(s.cfg.flavor, at.GTIDs)
-		if err != nil {
-			return capture.Permanent(err)
-		}
-		encoded := set.Encode()
-		b := binary.LittleEndian.AppendUint16(nil, 0)
-		b = binary.LittleEndian.AppendUint32(b, s.cfg.serverID)
-		b = binary.LittleEndian.AppendUint32(b, 0) // no file name
-		b = binary.LittleEndian.AppendUint64(b, 4)
-		b = binary.LittleEndian.AppendUint32(b, uint32(len(encoded)))
-		return s.conn.command(mysql.COM_BINLOG_DUMP_GTID, append(b, encoded...))
-	}
-	file, pos := at.File, max(at.Pos, 4)
-	if byGTID { // MariaDB goes by @slave_connect_state
-		file, pos = "", 4
-	}
-	if pos > 1<<32-1 {
-		return capture.Permanent(fmt.Errorf("the position %d of %s is beyond what the protocol can name; use GTIDs", pos, file))
-	}
-	const sendAnnotations = 2
-	var flags uint16
-	if s.server.mariaDB && s.cfg.includeQuery {
-		flags = sendAnnotations
-	}
-	b := binary.LittleEndian.AppendUint32(nil, uint32(pos))
-	b = binary.LittleEndian.AppendUint16(b, flags)
-	b = binary.LittleEndian.AppendUint32(b, s.cfg.serverID)
-	return s.conn.command(mysql.COM_BINLOG_DUMP, append(b, file...))
+	s.place, s.last = place{file: at.File, end: at.Pos}, at
+	return s.dump.open(ctx, &at, byGTID, true)
 }
 
 // Next implements capture.Source.
@@ -337,64 +239,25 @@ func (s *source) event(ctx context.Context, wait bool) (e event, ok bool, err er
 		return e, false, nil
 	}
 	s.came = true
-	if len(packet) == 0 {
-		return e, false, errShort
+	if e, err = s.parse(packet); errors.Is(err, errChecksum) || errors.Is(err, errShort) {
+		err = s.at(err)
 	}
-	switch packet[0] {
-	case 0x00:
-	case 0xff:
-		return e, false, readError(serverError(packet), s.cfg)
-	default: // the end of the stream: the server shuts down
-		return e, false, errors.New("the server ended the stream of its binary log")
-	}
-	packet = packet[1:]
-	if len(packet) > 4 && packet[4] == evFormatDescription {
-		s.checksum = hasChecksums(packet)
-		e, err = parseEvent(packet, false)
-	} else {
-		e, err = parseEvent(packet, s.checksum)
-	}
-	if err != nil {
-		return e, false, capture.Permanent(s.at(err))
-	}
-	return e, true, nil
-}
-
-// at adds the place in the log to an error.
-func (s *source) at(err error) error {
-	return fmt.Errorf("binary log %s after position %d: %w", s.file, s.end, err)
+	return e, err == nil, err
 }
 
 // advance brings the place up to an event.
 func (s *source) advance(e *event) {
-	if e.inner {
-		return // within the event that holds it
+	if !e.inner { // otherwise it is within the event that holds it
+		s.time, s.serverID = e.time, e.serverID
 	}
-	s.time, s.serverID = e.time, e.serverID
-	if e.flags&flagArtificial != 0 {
-		return
-	}
-	if e.logPos == 0 { // MariaDB does not tell within transactions
-		s.begin = s.end
-		s.end += uint64(e.size)
-		return
-	}
-	// The log has 32 bits of the position only.
-	end := s.end&^(1<<32-1) | uint64(e.logPos)
-	if end < s.end && s.end-end > 1<<31 {
-		end += 1 << 32
-	}
-	s.end = end
-	s.begin = end - min(uint64(e.size), end)
+	s.place.advance(e)
 }
 
 // handle takes one event.
 func (s *source) handle(ctx context.Context, b *schema.Batch, e event) error {
 	switch e.typ {
 	case evRotate:
-		w := wire{p: e.body}
-		pos := w.uint64()
-		s.file, s.end, s.begin = string(w.rest()), pos, pos
+		s.rotate(&e)
 		return nil
 	case evHeartbeat, evHeartbeatV2:
 		return nil
