@@ -153,7 +153,7 @@ func hiddenSettings() []settings.Def {
 		},
 		{
 			Key: "topic.transaction", Type: settings.String, Default: "transaction", Importance: settings.Low, Group: group, DisplayName: "Transaction topic", Width: "MEDIUM", Hidden: true,
-			Doc: "The last part of the name of the topic for transactions.", Ignored: "transaction metadata is not published yet",
+			Doc: "The last part of the name of the topic for transactions.",
 		},
 	}
 }
@@ -219,7 +219,7 @@ func streamSettings() []settings.Def {
 		},
 		{
 			Key: "provide.transaction.metadata", Type: settings.Boolean, Default: "false", Importance: settings.Low, Group: group, DisplayName: "Store transaction metadata information in a dedicated topic.", Width: "SHORT",
-			Doc: "Whether to number the events of each transaction and to publish its begin and end in a topic of their own.", Unsupported: "transaction metadata is not published yet; leave it false",
+			Doc: "Whether to number the events of each transaction and to publish its begin and end in a topic of their own.",
 		},
 		{
 			Key: "retriable.restart.connector.wait.ms", Type: settings.Long, Default: "10000", Importance: settings.Low, Group: group, DisplayName: "Retriable restart wait (ms)", Width: "MEDIUM",

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"regexp"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -29,6 +28,9 @@ type Shape struct {
 	// Headers are appended to every record of a table's topic
 	// (extended.headers.enabled).
 	Headers []kgo.RecordHeader
+	// Transactions is the topic of transactions' begin and end; empty without
+	// transaction metadata (provide.transaction.metadata).
+	Transactions string
 	// Key and Value are the connector's converters; KeyHeader writes the keys
 	// in the headers of a changed key.
 	Key, Value, KeyHeader converters.Converter
@@ -92,9 +94,8 @@ const (
 
 // plan is what is compiled once for a version of a table.
 type plan struct {
-	table      *schema.Table
-	topic      string
-	key        []int // places in the columns
+	topic string
+	*tableRules
 	keyEnc     converters.Encoder
 	valueEnc   converters.Encoder
 	keyHeader  converters.Encoder
@@ -114,14 +115,18 @@ type shaper struct {
 	Shape
 	skip [256]bool
 
-	mu      sync.Mutex
-	plans   map[*schema.Table]*plan
-	records map[recordShape]*recordPlan
-	topics  map[string]struct{}
+	mu          sync.Mutex
+	ruled       map[*schema.Table]*tableRules
+	plans       map[*schema.Table]*plan
+	recordPlans map[recordShape]*recordPlan
+	topics      map[string]struct{}
 }
 
 func newShaper(s Shape) *shaper {
-	sh := &shaper{Shape: s, plans: map[*schema.Table]*plan{}, records: map[recordShape]*recordPlan{}, topics: map[string]struct{}{}}
+	sh := &shaper{
+		Shape: s, ruled: map[*schema.Table]*tableRules{}, plans: map[*schema.Table]*plan{},
+		recordPlans: map[recordShape]*recordPlan{}, topics: map[string]struct{}{},
+	}
 	for _, op := range s.Skip {
 		sh.skip[op] = true
 	}
@@ -146,19 +151,13 @@ func (s *shaper) plan(ctx context.Context, t *schema.Table) (*plan, error) {
 }
 
 func (s *shaper) compile(ctx context.Context, t *schema.Table) (*plan, error) {
-	p := &plan{table: t, topic: s.Naming.Table(t), key: t.Key, tombstones: s.Tombstones}
-	if err := s.ensureTopic(ctx, p.topic); err != nil {
+	rules, err := s.rulesOf(t)
+	if err != nil {
 		return nil, err
 	}
-	if columns := KeyColumnsOf(s.Keys, t.Database, t.Path()); columns != nil {
-		p.key = nil
-		for _, c := range columns {
-			at := slices.IndexFunc(t.Columns, func(col schema.Column) bool { return strings.EqualFold(col.Name, c) })
-			if at < 0 {
-				return nil, Permanent(fmt.Errorf("message.key.columns names column %q, which the table does not have", c))
-			}
-			p.key = append(p.key, at)
-		}
+	p := &plan{topic: s.Naming.Table(t), tableRules: rules, tombstones: s.Tombstones}
+	if err := s.ensureTopic(ctx, p.topic); err != nil {
+		return nil, err
 	}
 	row, err := s.rowSchema(t, p.topic)
 	if err != nil {
@@ -182,7 +181,7 @@ func (s *shaper) compile(ctx context.Context, t *schema.Table) (*plan, error) {
 			fieldBefore:      {Name: "before", Schema: row},
 			fieldAfter:       {Name: "after", Schema: row},
 			fieldSource:      {Name: "source", Schema: t.Source},
-			fieldTransaction: {Name: "transaction", Schema: transactionSchema},
+			fieldTransaction: {Name: "transaction", Schema: TransactionBlock},
 			fieldOp:          {Name: "op", Schema: &schema.Schema{Type: schema.TypeString}},
 			fieldTsMs:        {Name: "ts_ms", Schema: optionalInt64},
 			fieldTsUs:        {Name: "ts_us", Schema: optionalInt64},
@@ -195,17 +194,7 @@ func (s *shaper) compile(ctx context.Context, t *schema.Table) (*plan, error) {
 	return p, nil
 }
 
-var (
-	optionalInt64     = &schema.Schema{Type: schema.TypeInt64, Optional: true}
-	transactionSchema = &schema.Schema{
-		Type: schema.TypeStruct, Optional: true, Name: "event.block", Version: 1,
-		Fields: []schema.Field{
-			{Name: "id", Schema: &schema.Schema{Type: schema.TypeString}},
-			{Name: "total_order", Schema: &schema.Schema{Type: schema.TypeInt64}},
-			{Name: "data_collection_order", Schema: &schema.Schema{Type: schema.TypeInt64}},
-		},
-	}
-)
+var optionalInt64 = &schema.Schema{Type: schema.TypeInt64, Optional: true}
 
 func (s *shaper) rowSchema(t *schema.Table, topic string) (*schema.Schema, error) {
 	row := &schema.Schema{Type: schema.TypeStruct, Optional: true, Name: adjustName(s.Naming.Schemas, topic+".Value")}
@@ -238,7 +227,7 @@ func (s *shaper) recordPlan(ctx context.Context, r *schema.Record) (*recordPlan,
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	shape := recordShape{r.Topic, r.Key.Schema, r.Value.Schema}
-	if p, ok := s.records[shape]; ok {
+	if p, ok := s.recordPlans[shape]; ok {
 		return p, nil
 	}
 	if err := s.ensureTopic(ctx, r.Topic); err != nil {
@@ -252,7 +241,7 @@ func (s *shaper) recordPlan(ctx context.Context, r *schema.Record) (*recordPlan,
 	if p.valueEnc, err = s.Value.Encoder(ctx, r.Topic, r.Value.Schema); err != nil {
 		return nil, fmt.Errorf("value converter for topic %s: %w", r.Topic, err)
 	}
-	s.records[shape] = p
+	s.recordPlans[shape] = p
 	return p, nil
 }
 
@@ -280,6 +269,7 @@ type encoder struct {
 	*shaper
 	envelope [envelopeFields]schema.Value
 	keyRow   []schema.Value
+	block    [blockFields]schema.Value
 	lastT    *schema.Table
 	last     *plan
 }
@@ -306,9 +296,6 @@ func (e *encoder) encode(ctx context.Context, b *batch, now time.Time) error {
 }
 
 func (e *encoder) change(ctx context.Context, b *batch, ev *schema.Event) error {
-	if e.skip[ev.Op] {
-		return nil
-	}
 	p := e.last
 	if ev.Table != e.lastT || p == nil {
 		var err error
@@ -324,13 +311,18 @@ func (e *encoder) change(ctx context.Context, b *batch, ev *schema.Event) error 
 }
 
 func (e *encoder) changeBy(b *batch, p *plan, ev *schema.Event) error {
+	switch e.effect(p.tableRules, ev) {
+	case effectNone:
+		return nil
+	case effectRekey:
+		return e.rekey(b, p, ev)
+	case effectPlain:
+	}
+	e.envelope[fieldTransaction] = rowValue(ev.Transaction)
 	switch ev.Op {
 	case schema.OpDelete:
 		return e.remove(b, p, ev, nil)
 	case schema.OpUpdate:
-		if ev.Before != nil && p.keyChanged(ev.Before, ev.After) {
-			return e.rekey(b, p, ev)
-		}
 		key, err := e.key(b, p, ev.After, ev.Before)
 		if err != nil {
 			return err
@@ -359,14 +351,33 @@ func (e *encoder) rekey(b *batch, p *plan, ev *schema.Event) error {
 	if err != nil {
 		return err
 	}
-	if err := e.remove(b, p, ev, &kgo.RecordHeader{Key: "__debezium.newkey", Value: newKey}); err != nil {
-		return err
+	e.envelope[fieldTransaction] = rowValue(ev.Transaction)
+	if !e.skip[schema.OpDelete] {
+		if err := e.remove(b, p, ev, &kgo.RecordHeader{Key: "__debezium.newkey", Value: newKey}); err != nil {
+			return err
+		}
+		e.envelope[fieldTransaction] = e.nextPlace(ev.Transaction)
+	}
+	if e.skip[schema.OpCreate] {
+		return nil
 	}
 	key, err := e.key(b, p, ev.After, ev.Before)
 	if err != nil {
 		return err
 	}
 	return e.value(b, p, key, ev, schema.OpCreate, nil, ev.After, &kgo.RecordHeader{Key: "__debezium.oldkey", Value: oldKey})
+}
+
+// nextPlace is the block of the second of two events.
+func (e *encoder) nextPlace(block schema.Row) schema.Value {
+	if block == nil {
+		return schema.Value{}
+	}
+	copy(e.block[:], block)
+	for _, at := range []int{blockTotal, blockOrder} {
+		e.block[at] = schema.Int(block[at].Int() + 1)
+	}
+	return schema.Seq(schema.KindStruct, e.block[:])
 }
 
 func (e *encoder) remove(b *batch, p *plan, ev *schema.Event, header *kgo.RecordHeader) error {
@@ -381,25 +392,6 @@ func (e *encoder) remove(b *batch, p *plan, ev *schema.Event, header *kgo.Record
 		b.add(p.topic, key, span{}, e.headers(header), ev.TimeMicros)
 	}
 	return nil
-}
-
-// keyChanged compares as much of the keys as both images have.
-func (p *plan) keyChanged(before, after schema.Row) bool {
-	for _, at := range p.key {
-		old := p.old(before, at)
-		if after[at].Kind() != schema.KindAbsent && old.Kind() != schema.KindAbsent && !old.Equal(after[at]) {
-			return true
-		}
-	}
-	return false
-}
-
-// old returns a column of an old row, absent if the log does not have it.
-func (p *plan) old(row schema.Row, at int) schema.Value {
-	if row == nil || p.table.Columns[at].Unlogged {
-		return schema.Absent()
-	}
-	return row[at]
 }
 
 // keyOf returns the key of the row after a change, or before it if after is

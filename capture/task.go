@@ -122,7 +122,7 @@ func (t *Task) Run(ctx context.Context) error {
 	if err != nil {
 		return stopped(ctx, err)
 	}
-	err = t.pump(ctx, src)
+	err = t.pump(ctx, src, from)
 	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), t.drainWithin())
 	defer cancel()
 	if p := t.durable.Load(); p != nil && err == nil {
@@ -163,7 +163,7 @@ func or[T comparable](v, otherwise T) T {
 // Every channel has room for every batch, so that no stage blocks another by
 // its own fault, and order is kept because the publisher takes the batches in
 // the reader's order.
-func (t *Task) pump(ctx context.Context, src Source) error {
+func (t *Task) pump(ctx context.Context, src Source, from schema.Position) error {
 	n := or(t.Batches, defaultBatches)
 	free, work := make(chan *batch, n), make(chan *batch, n)
 	order, inflight := make(chan *batch, n), make(chan *batch, n)
@@ -183,11 +183,18 @@ func (t *Task) pump(ctx context.Context, src Source) error {
 		free <- b
 	}
 	sh := newShaper(t.Shape)
+	in := &intake{src: src, free: free, work: work, order: order}
+	if t.Shape.Transactions != "" {
+		var err error
+		if in.counter, err = newCounter(sh, t.Shape.Transactions, from); err != nil {
+			return err
+		}
+	}
 	var readErr error
 	g.Go(func() error {
 		defer close(work)
 		defer close(order)
-		readErr = Guard(func() error { return t.read(ctx, gctx, src, free, work, order) })
+		readErr = Guard(func() error { return t.read(ctx, gctx, in) })
 		return nil // what has been read is still published
 	})
 	for range or(t.Workers, defaultWorkers) {
@@ -215,9 +222,17 @@ func (t *Task) pump(ctx context.Context, src Source) error {
 	return err
 }
 
+// intake is what the reader reads from, and hands over to.
+type intake struct {
+	src         Source
+	counter     *counter // nil without transaction metadata
+	free        <-chan *batch
+	work, order chan<- *batch
+}
+
 // read hands over batches until ctx ends, a later stage has failed, or the
 // source has.
-func (t *Task) read(ctx, failed context.Context, src Source, free <-chan *batch, work, order chan<- *batch) error {
+func (t *Task) read(ctx, failed context.Context, in *intake) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(failed, cancel)()
@@ -229,19 +244,24 @@ func (t *Task) read(ctx, failed context.Context, src Source, free <-chan *batch,
 		select {
 		case <-ctx.Done():
 			return nil
-		case b := <-free:
-			if err := src.Next(ctx, &b.Batch); ctx.Err() != nil {
+		case b := <-in.free:
+			if err := in.src.Next(ctx, &b.Batch); ctx.Err() != nil {
 				return nil
 			} else if err != nil {
 				return fmt.Errorf("read: %w", err)
+			}
+			if in.counter != nil {
+				if err := in.counter.number(&b.Batch); err != nil {
+					return err
+				}
 			}
 			now := time.Now()
 			if t.HeartbeatEvery > 0 && now.Sub(lastBeat) >= t.HeartbeatEvery {
 				b.heartbeat, lastBeat = true, now
 			}
 			t.observeRead(b, now)
-			work <- b
-			order <- b
+			in.work <- b
+			in.order <- b
 		case <-tick.C: // Kafka is slow; the source is kept alive below
 		}
 		p := t.durable.Load()
@@ -252,7 +272,7 @@ func (t *Task) read(ctx, failed context.Context, src Source, free <-chan *batch,
 		if p != nil {
 			at = *p // I1: durable holds only what has been saved
 		}
-		if err := src.Confirm(ctx, at); err != nil {
+		if err := in.src.Confirm(ctx, at); err != nil {
 			if ctx.Err() != nil {
 				return nil
 			}

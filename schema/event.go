@@ -14,12 +14,17 @@ const (
 	// OpRecord is not a row change: Event.Record is published as it is (a
 	// schema change, a transaction's begin or end).
 	OpRecord Op = 0
+	// OpBegin and OpEnd are the bounds of a transaction, which a source hands
+	// out if transaction metadata are asked for. The task makes records of
+	// them; Event.Transaction and TimeMicros are set.
+	OpBegin Op = '('
+	OpEnd   Op = ')'
 )
 
 // Event is one change at the source.
 type Event struct {
 	Op Op
-	// Table is nil only for OpRecord.
+	// Table is nil only for OpRecord, OpBegin and OpEnd.
 	Table *Table
 	// Before is the row before the change as far as the log has it: nil for
 	// OpRead and OpCreate, and for an OpUpdate whose log has no old row; with
@@ -35,6 +40,9 @@ type Event struct {
 	TimeMicros int64
 	// Record is set for OpRecord and belongs to the batch.
 	Record *Record
+	// Transaction is the event's block of transaction metadata, nil without:
+	// the source sets the transaction's id, the task the rest.
+	Transaction Row
 }
 
 // Position says where in a source's log a task goes on: a flat JSON object in
@@ -56,6 +64,8 @@ type Batch struct {
 	// End is the position to resume at once every event of this batch and of
 	// those before it is durable. nil means that it has not moved.
 	End Position
+	// Inside says that End is inside a transaction, that of the last event.
+	Inside bool
 	Arena
 	// MaxEvents and MaxBytes are the limits Full goes by; 0 means the default.
 	MaxEvents, MaxBytes int
@@ -87,6 +97,6 @@ func (b *Batch) Append() *Event {
 func (b *Batch) Reset() {
 	clear(b.Events)
 	b.Events = b.Events[:0]
-	b.End = nil
+	b.End, b.Inside = nil, false
 	b.Arena.Reset()
 }

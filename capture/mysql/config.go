@@ -47,6 +47,7 @@ type config struct {
 	ignoreGTID     bool
 	includeQuery   bool
 	schemaChanges  bool
+	transactions   bool // provide.transaction.metadata
 	skipBadDDL     bool
 	onlyTables     bool
 	onlyDatabases  bool
@@ -76,6 +77,7 @@ func newConfig(v settings.Values, f flavor, env capture.Env) (*config, settings.
 		statements: splitStatements(v.String("database.initial.statements")),
 		ignoreGTID: v.Bool("gtid.ignore.on.recovery"), includeQuery: v.Bool("include.query"),
 		schemaChanges: v.Bool("include.schema.changes"),
+		transactions:  v.Bool("provide.transaction.metadata"),
 		skipBadDDL:    v.Bool("schema.history.internal.skip.unparseable.ddl"),
 		onlyTables:    v.Bool("schema.history.internal.store.only.captured.tables.ddl"),
 		onlyDatabases: v.Bool("schema.history.internal.store.only.captured.databases.ddl"),

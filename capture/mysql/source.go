@@ -2,9 +2,11 @@ package mysql
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/penstock/penstock/capture"
@@ -58,7 +60,7 @@ type source struct {
 
 	query []byte // the statement that the next rows come from, for include.query
 	// Texts that are in the current batch already.
-	gtidCell, queryCell schema.Value
+	gtidCell, queryCell, idCell schema.Value
 }
 
 // transaction is the one in progress.
@@ -69,11 +71,15 @@ type transaction struct {
 	hasGTID   bool
 	gtid      gtid
 	text      []byte // the GTID as text
+	id        []byte // for transaction metadata; empty without
 	micros    int64  // when it was committed; 0 if not known
 	thread    uint32
 	hasThread bool
 	events    int // done with, BEGIN included
 }
+
+// placePrefix is what the id of a transaction without a GTID begins with.
+const placePrefix = "file="
 
 // skipping is what of the transaction that was in progress at the position has
 // been handed out before.
@@ -158,6 +164,9 @@ func (s *source) startAt(ctx context.Context, at position) (err error) {
 		return err
 	}
 	s.skip = skipping{events: at.Event, rows: at.Row, transaction: at.Transaction}
+	if strings.HasPrefix(at.Transaction, placePrefix) {
+		s.skip.transaction = "" // it is the one at the place
+	}
 	s.place, s.last = place{file: at.File, end: at.Pos}, at
 	return s.dump.open(ctx, &at, byGTID, true)
 }
@@ -165,14 +174,14 @@ func (s *source) startAt(ctx context.Context, at position) (err error) {
 // Next implements capture.Source.
 func (s *source) Next(ctx context.Context, b *schema.Batch) error {
 	s.reader.arena = &b.Arena
-	s.gtidCell, s.queryCell = schema.Value{}, schema.Value{}
+	s.gtidCell, s.queryCell, s.idCell = schema.Value{}, schema.Value{}, schema.Value{}
 	s.idle.Reset(idleFor)
 	err := s.fill(ctx, b)
 	s.reader.arena = nil
 	if err != nil {
 		return transient(err)
 	}
-	b.End = s.resume()
+	b.End, b.Inside = s.resume()
 	return nil
 }
 
@@ -316,11 +325,12 @@ func (s *source) body(ctx context.Context, b *schema.Batch, e event) (err error)
 		if !standalone {
 			s.tx.explicit, s.tx.events = true, 1
 		}
+		s.beginTransaction(b)
 		return err
 	case evQuery, evMariaQueryCompressed, evExecuteLoadQuery:
 		return s.statement(ctx, b, &e)
 	case evXID, evXAPrepare:
-		return s.commit()
+		return s.commit(b)
 	case evPayload:
 		return s.payload.start(e)
 	case evTableMap:
@@ -365,13 +375,46 @@ func (s *source) start(g gtid, hasGTID bool, micros int64) {
 	if hasGTID {
 		text = g.append(text, s.cfg.flavor)
 	}
-	s.tx = transaction{open: true, begin: s.begin, hasGTID: hasGTID, gtid: g, text: text, micros: micros}
+	s.tx = transaction{open: true, begin: s.begin, hasGTID: hasGTID, gtid: g, text: text, id: s.tx.id[:0], micros: micros}
 	s.query = s.query[:0]
-	s.gtidCell, s.queryCell = schema.Value{}, schema.Value{}
+	s.gtidCell, s.queryCell, s.idCell = schema.Value{}, schema.Value{}, schema.Value{}
+}
+
+// beginTransaction hands out the begin of the transaction in progress, if that
+// is asked for and was not done before a restart.
+func (s *source) beginTransaction(b *schema.Batch) {
+	if !s.cfg.transactions {
+		return
+	}
+	if s.tx.id = append(s.tx.id[:0], s.tx.text...); !s.tx.hasGTID {
+		s.tx.id = fmt.Appendf(s.tx.id[:0], "%s%s,pos=%d", placePrefix, s.file, s.begin)
+	}
+	if s.skipsThis() && s.skip.events > 0 {
+		return
+	}
+	ev := b.Append()
+	ev.Op, ev.TimeMicros, ev.Transaction = schema.OpBegin, s.micros(), s.transactionBlock(b)
+}
+
+// transactionBlock returns the block of transaction metadata of an event, nil
+// if that is not asked for, or outside of what Debezium takes for one: XA
+// transactions, and on MySQL statements that are logged as text.
+func (s *source) transactionBlock(b *schema.Batch) schema.Row {
+	if len(s.tx.id) == 0 {
+		return nil
+	}
+	if s.idCell.IsNull() {
+		s.idCell = schema.String(b.Copy(s.tx.id))
+	}
+	return capture.NewTransactionBlock(&b.Arena, s.idCell.Bytes())
 }
 
 // commit ends the transaction: from now on, reading can begin after it.
-func (s *source) commit() error {
+func (s *source) commit(b *schema.Batch) error {
+	if s.tx.explicit && len(s.tx.id) > 0 {
+		ev := b.Append()
+		ev.Op, ev.TimeMicros, ev.Transaction = schema.OpEnd, s.micros(), s.transactionBlock(b)
+	}
 	if s.tx.hasGTID {
 		if err := s.done.add(s.tx.gtid); err != nil {
 			return err
@@ -380,7 +423,7 @@ func (s *source) commit() error {
 	if s.skipsThis() {
 		s.skip = skipping{}
 	}
-	s.tx = transaction{text: s.tx.text[:0]}
+	s.tx = transaction{text: s.tx.text[:0], id: s.tx.id[:0]}
 	s.query = s.query[:0]
 	return nil
 }
@@ -391,8 +434,9 @@ func (s *source) skipsThis() bool {
 	return s.skip.active() && (s.skip.transaction == "" || s.skip.transaction == string(s.tx.text))
 }
 
-// resume returns where to begin again; nil if that is where it was.
-func (s *source) resume() schema.Position {
+// resume returns where to begin again, nil if that is where it was, and whether
+// that is inside a transaction.
+func (s *source) resume() (end schema.Position, inside bool) {
 	p := position{
 		File: s.file, Pos: s.end, GTIDs: s.done.String(), ServerID: s.serverID, TimeSeconds: int64(s.time),
 	}
@@ -400,7 +444,7 @@ func (s *source) resume() schema.Position {
 		p.Pos = s.tx.begin
 		if s.tx.explicit {
 			p.Event = s.tx.events
-			p.Transaction = string(s.tx.text)
+			p.Transaction = cmp.Or(string(s.tx.text), string(s.tx.id))
 		}
 		if s.rows != nil {
 			p.Row = s.rows.row
@@ -415,10 +459,10 @@ func (s *source) resume() schema.Position {
 		p.Event, p.Row, p.Transaction = s.skip.events, s.skip.rows, s.skip.transaction
 	}
 	if p.File == s.last.File && p.Pos == s.last.Pos && p.Event == s.last.Event && p.Row == s.last.Row && p.GTIDs == s.last.GTIDs {
-		return nil
+		return nil, false
 	}
 	s.last = p
-	return p.encode()
+	return p.encode(), p.Event > 0 || p.Row > 0
 }
 
 // tableMap takes the description of a table that rows are about to come of.
@@ -626,6 +670,7 @@ func (s *source) readRow(b *schema.Batch) error {
 		out.Before, out.After = row, after
 	}
 	out.Source = s.sourceRow(b, ev.plan.source, ev.row-1)
+	out.Transaction = s.transactionBlock(b)
 	return nil
 }
 

@@ -34,10 +34,13 @@ func (s *source) statement(ctx context.Context, b *schema.Batch, e *event) error
 			s.start(gtid{}, false, 0)
 		}
 		s.tx.explicit, s.tx.thread, s.tx.hasThread, s.tx.events = true, q.thread, true, 1
+		if string(q.sql) == "BEGIN" {
+			s.beginTransaction(b)
+		}
 		return nil
 	case string(q.sql) == "COMMIT", string(q.sql) == "ROLLBACK",
 		bytes.HasPrefix(q.sql, []byte("XA COMMIT")), bytes.HasPrefix(q.sql, []byte("XA ROLLBACK")):
-		return s.commit()
+		return s.commit(b)
 	}
 	if !s.skipsThis() || s.tx.events >= s.skip.events {
 		if err := s.apply(ctx, b, &q); err != nil {
@@ -48,7 +51,7 @@ func (s *source) statement(ctx context.Context, b *schema.Batch, e *event) error
 		s.tx.events++
 		return nil
 	}
-	return s.commit()
+	return s.commit(b)
 }
 
 // apply takes a statement that may be about tables.
@@ -135,4 +138,5 @@ func (s *source) truncated(b *schema.Batch, c *ddl.Change) {
 	constant := make(schema.Row, sourceFields)
 	constants(constant, table.Source)
 	out.Source = s.sourceRow(b, constant, 0)
+	out.Transaction = s.transactionBlock(b)
 }

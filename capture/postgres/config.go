@@ -30,6 +30,7 @@ type config struct {
 	orderByRows                    string               // snapshot.tables.order.by.row.count
 	values                         valueConfig
 	messageInclude, messageExclude []*regexp.Regexp
+	transactions                   bool // provide.transaction.metadata
 }
 
 // valueConfig is what decides how values appear.
@@ -49,7 +50,7 @@ func newConfig(v settings.Values) (*config, settings.Problems) {
 	filter, problems := capture.NewFilter(v, "schema", systemSchema)
 	c := &config{
 		prefix:       v.String("topic.prefix"),
-		messageTopic: capture.SanitizeTopic(v.String("topic.prefix") + v.String("topic.delimiter") + "message"),
+		messageTopic: v.String("topic.prefix") + ".message", // whatever topic.delimiter is
 		host:         v.String("database.hostname"), port: v.Int("database.port"), dbname: v.String("database.dbname"),
 		user: v.String("database.user"), password: v.String("database.password"),
 		sslMode: v.String("database.sslmode"), sslCert: v.String("database.sslcert"), sslKey: v.String("database.sslkey"),
@@ -68,6 +69,7 @@ func newConfig(v settings.Values) (*config, settings.Problems) {
 		statusEvery:       v.Millis("status.update.interval.ms"),
 		filter:            filter,
 		orderByRows:       v.String("snapshot.tables.order.by.row.count"),
+		transactions:      v.Bool("provide.transaction.metadata"),
 		values: valueConfig{
 			decimals:  v.String("decimal.handling.mode"),
 			times:     v.String("time.precision.mode"),

@@ -18,7 +18,6 @@ func TestConnector_RefusesBadSettings(t *testing.T) {
 		{"table.exclude.list", "public.b", `"table.include.list" is already specified`},
 		{"unavailable.value.placeholder", "hex:0x", "pairs of hexadecimal digits"},
 		{"message.prefix.include.list", "(", "missing closing )"},
-		{"provide.transaction.metadata", "true", "not published yet"},
 		{"snapshot.mode", "custom", "a Java class cannot be loaded"},
 		{"snapshot.mode", "recovery", "Value must be one of always, initial"},
 		{"snapshot.mode.configuration.based.snapshot.on.schema.error", "true", "snapshot.on.data.error"},

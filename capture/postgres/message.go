@@ -1,8 +1,10 @@
 package postgres
 
 import (
+	"fmt"
 	"time"
 
+	"github.com/penstock/penstock/capture"
 	"github.com/penstock/penstock/schema"
 )
 
@@ -12,37 +14,28 @@ var (
 		Type: schema.TypeStruct, Name: "io.debezium.connector.postgresql.MessageKey", Version: 1,
 		Fields: []schema.Field{{Name: "prefix", Schema: &schema.Schema{Type: schema.TypeString, Optional: true}}},
 	}
-	messageBody = &schema.Schema{
-		Type: schema.TypeStruct, Name: "io.debezium.connector.postgresql.Message", Version: 1,
-		Fields: []schema.Field{
-			{Name: "prefix", Schema: &schema.Schema{Type: schema.TypeString, Optional: true}},
-			{Name: "content", Schema: &schema.Schema{Type: schema.TypeBytes, Optional: true}},
-		},
-	}
-	transactionBlock = &schema.Schema{
-		Type: schema.TypeStruct, Name: "event.block", Version: 1, Optional: true,
-		Fields: []schema.Field{
-			{Name: "id", Schema: &schema.Schema{Type: schema.TypeString}},
-			{Name: "total_order", Schema: &schema.Schema{Type: schema.TypeInt64}},
-			{Name: "data_collection_order", Schema: &schema.Schema{Type: schema.TypeInt64}},
-		},
-	}
 )
 
 // logicalMessage publishes what pg_logical_emit_message wrote.
-func (s *source) logicalMessage(b *schema.Batch, at lsn, m logicalMessage) {
+func (s *source) logicalMessage(b *schema.Batch, at lsn, m logicalMessage) error {
 	if !s.publishesMessage(m.prefix) {
-		return
+		return nil
 	}
 	now := time.Now()
 	if s.messageSource == nil {
 		var block *schema.Schema
 		block, s.messageSource = s.sourceBlock("", "")
-		s.messageShape = messageSchema(block) // one pointer, for the encoders' caches
+		content := s.values.unknownType() // bytes by binary.handling.mode
+		s.messageContent = content.decode
+		s.messageShape = messageSchema(block, content.schema.AsOptional()) // one pointer, for the encoders' caches
 	}
-	var source schema.Row
+	content, err := s.messageContent(&b.Arena, m.content)
+	if err != nil {
+		return fmt.Errorf("content of a logical message: %w", err)
+	}
+	var source, transaction schema.Row
 	if m.transactional {
-		source = s.sourceRow(&b.Arena, s.messageSource, at)
+		source, transaction = s.sourceRow(&b.Arena, s.messageSource, at), s.transaction(&b.Arena, at)
 	} else {
 		// It belongs to no transaction, and its time is not in the log.
 		xid, micros := s.xid, s.micros
@@ -54,30 +47,37 @@ func (s *source) logicalMessage(b *schema.Batch, at lsn, m logicalMessage) {
 	key := b.Row(1)
 	key[0] = prefix
 	body := b.Row(2)
-	body[0], body[1] = prefix, schema.Bytes(b.Copy(m.content))
+	body[0], body[1] = prefix, content
 	value := b.Row(5)
 	value[0] = schema.Text("m")
 	value[1] = schema.Int(now.UnixMilli())
 	value[2] = schema.Seq(schema.KindStruct, source)
+	if transaction != nil {
+		value[3] = schema.Seq(schema.KindStruct, transaction) // the numbers follow
+	}
 	value[4] = schema.Seq(schema.KindStruct, body)
 	ev := b.Append()
-	ev.Op, ev.TimeMicros = schema.OpRecord, s.micros
+	ev.Op, ev.TimeMicros, ev.Transaction = schema.OpRecord, s.micros, transaction
 	ev.Record = &schema.Record{
 		Topic: s.messageTopic,
 		Key:   schema.Data{Schema: messageKey, Value: schema.Seq(schema.KindStruct, key)},
 		Value: schema.Data{Schema: s.messageShape, Value: schema.Seq(schema.KindStruct, value)},
 	}
+	return nil
 }
 
-func messageSchema(source *schema.Schema) *schema.Schema {
+func messageSchema(source, content *schema.Schema) *schema.Schema {
 	return &schema.Schema{
 		Type: schema.TypeStruct, Name: "io.debezium.connector.postgresql.MessageValue", Version: 1,
 		Fields: []schema.Field{
 			{Name: "op", Schema: &schema.Schema{Type: schema.TypeString}},
 			{Name: "ts_ms", Schema: &schema.Schema{Type: schema.TypeInt64, Optional: true}},
 			{Name: "source", Schema: source},
-			{Name: "transaction", Schema: transactionBlock},
-			{Name: "message", Schema: messageBody},
+			{Name: "transaction", Schema: capture.TransactionBlock},
+			{Name: "message", Schema: &schema.Schema{
+				Type: schema.TypeStruct, Name: "io.debezium.connector.postgresql.Message", Version: 1,
+				Fields: []schema.Field{{Name: "prefix", Schema: &schema.Schema{Type: schema.TypeString, Optional: true}}, {Name: "content", Schema: content}},
+			}},
 		},
 	}
 }

@@ -83,8 +83,9 @@ type source struct {
 	status          []byte
 
 	// For logical messages, made when the first arrives.
-	messageShape  *schema.Schema // of the whole value
-	messageSource schema.Row
+	messageShape   *schema.Schema // of the whole value
+	messageSource  schema.Row
+	messageContent decoder
 }
 
 // stream opens the log at start; commit is the end of the transaction before
@@ -355,11 +356,13 @@ func (s *source) decode(ctx context.Context, b *schema.Batch, w walData) error {
 		var m beginMessage
 		m, err = readBegin(&r)
 		s.inside, s.xid, s.micros, s.origin, s.originLSN = true, m.xid, m.micros, nil, 0
+		s.bound(b, schema.OpBegin, w.at)
 	case 'C':
 		var m commitMessage
 		m, err = readCommit(&r)
 		s.inside, s.commit = false, m.end
 		s.reached, s.reachedXID, s.reachedMicro = max(s.reached, m.end), s.xid, m.micros
+		s.bound(b, schema.OpEnd, w.at)
 	case 'R':
 		var m relationMessage
 		if m, err = readRelation(&r); err == nil {
@@ -378,7 +381,7 @@ func (s *source) decode(ctx context.Context, b *schema.Batch, w walData) error {
 				// No commit follows; like one, it has been dealt with at its end.
 				s.commit, s.reached = w.at, max(s.reached, w.at)
 			}
-			s.logicalMessage(b, w.at, m)
+			err = s.logicalMessage(b, w.at, m)
 		}
 	case 'Y':
 		// The names of types are read from the catalogue.
@@ -434,7 +437,32 @@ func (s *source) change(b *schema.Batch, kind byte, at lsn, r *reader) error {
 	}
 	ev.Table, ev.Before, ev.After = p.table, before, after
 	ev.Source, ev.TimeMicros = s.sourceRow(&b.Arena, p.source, at), s.micros
+	ev.Transaction = s.transaction(&b.Arena, at)
 	return nil
+}
+
+// bound hands out the begin or end of a transaction, if that is asked for.
+func (s *source) bound(b *schema.Batch, op schema.Op, at lsn) {
+	if !s.transactions {
+		return
+	}
+	ev := b.Append()
+	ev.Op, ev.TimeMicros, ev.Transaction = op, s.micros, s.transaction(&b.Arena, at)
+}
+
+// transaction returns the block of transaction metadata of what is at a place,
+// nil if that is not asked for. The id holds that place and not the
+// transaction's, as in Debezium.
+func (s *source) transaction(a *schema.Arena, at lsn) schema.Row {
+	if !s.transactions {
+		return nil
+	}
+	const longest = 10 + 1 + 20
+	whole := a.Make(longest)
+	id := strconv.AppendUint(whole[:0], uint64(s.xid), 10)
+	id = strconv.AppendUint(append(id, ':'), uint64(at), 10)
+	a.Trim(longest - len(id))
+	return capture.NewTransactionBlock(a, id[:len(id):len(id)])
 }
 
 var errColumns = errors.New("a row that does not fit the table's description")
@@ -535,6 +563,7 @@ func (s *source) truncate(b *schema.Batch, at lsn, r *reader) error {
 		ev := b.Append()
 		ev.Op, ev.Table, ev.TimeMicros = schema.OpTruncate, p.table, s.micros
 		ev.Source = s.sourceRow(&b.Arena, p.source, at)
+		ev.Transaction = s.transaction(&b.Arena, at)
 	}
 	return nil
 }

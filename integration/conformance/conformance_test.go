@@ -46,9 +46,7 @@ func TestEvents_Postgres(t *testing.T) {
 	server.MustExec(t, "CREATE DATABASE gold")
 	server.Database = "gold"
 	server.MustExec(t, readStatements(t, false, "postgres", "setup.sql")...)
-	r := newRun(t, "postgres", "pg", map[string]string{
-		"database.hostname": server.Host, "database.user": server.User, "database.password": server.Password,
-	}, server.Port)
+	r := newRun(t, "postgres", "pg", addressOf(server.Address))
 	r.start()
 	conn, err := pgx.Connect(t.Context(), server.URL())
 	if err != nil {
@@ -72,9 +70,7 @@ func TestEvents_MySQL(t *testing.T) {
 	bare := *server
 	bare.Database = ""
 	bare.MustExec(t, readStatements(t, true, "mysql", "setup.sql")...)
-	r := newRun(t, "mysql", "my", map[string]string{
-		"database.hostname": server.Host, "database.user": server.User, "database.password": server.Password,
-	}, server.Port)
+	r := newRun(t, "mysql", "my", addressOf(server.Address))
 	r.start()
 	bare.MustExec(t, append([]string{"SET NAMES utf8mb4"}, readStatements(t, true, "mysql", "workload.sql")...)...)
 	r.finish()

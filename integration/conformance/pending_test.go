@@ -7,19 +7,14 @@ type pendingEntry struct {
 }
 
 const (
-	noTransactions = "transaction metadata"
-	noSourceTypes  = "column.propagate.source.type"
-	noHistory      = "schema history in Debezium's format"
-	noChanges      = "the schema changes of a snapshot"
-	geometry       = "types: text of geometric types under include.unknown.datatypes"
+	noSourceTypes = "column.propagate.source.type"
+	noHistory     = "schema history in Debezium's format"
+	noChanges     = "the schema changes of a snapshot"
+	geometry      = "types: text of geometric types under include.unknown.datatypes"
 )
 
 // pending is meant to become empty.
 var pending = []pendingEntry{
-	{entry{"postgres", "*", "transaction", "count"}, noTransactions},
-	{entry{"postgres", "*", "*", "value.transaction"}, noTransactions},
-	{entry{"postgres", "*", "g.*", "value.transaction"}, noTransactions},
-	{entry{"postgres", "variant1", "message", "value.**"}, "logical messages under binary.handling.mode"},
 	{entry{"postgres", "variant1", "g.t_net", "value.after.c_line"}, geometry},
 	{entry{"postgres", "variant1", "g.t_net", "value.after.c_lseg"}, geometry},
 	{entry{"postgres", "variant1", "g.t_net", "value.after.c_box"}, geometry},
@@ -27,8 +22,6 @@ var pending = []pendingEntry{
 	{entry{"postgres", "variant1", "g.t_net", "value.after.c_polygon"}, geometry},
 	{entry{"postgres", "variant1", "g.t_net", "value.after.c_circle"}, geometry},
 
-	{entry{"mysql", "*", "transaction", "count"}, noTransactions},
-	{entry{"mysql", "*", "gold.*", "value.transaction"}, noTransactions},
 	{entry{"mysql", "variant1", "gold.*", "*.schema.**"}, noSourceTypes},
 	{entry{"mysql", "*", topicChanges, "count"}, noChanges},
 	{entry{"mysql", "*", topicHistory, "count"}, noHistory},
@@ -37,6 +30,5 @@ var pending = []pendingEntry{
 // withheld are settings of the recorded configurations that are refused so
 // far, and therefore not posted.
 var withheld = map[string][]string{
-	"postgres": {"provide.transaction.metadata"},
-	"mysql":    {"provide.transaction.metadata", "column.propagate.source.type"},
+	"mysql": {"column.propagate.source.type"},
 }

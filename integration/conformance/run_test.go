@@ -6,10 +6,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -18,6 +20,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/penstock/penstock/integration/servers"
 	"github.com/penstock/penstock/worker"
 )
 
@@ -29,12 +32,23 @@ type run struct {
 	last           string // topic of the workload's last statement
 	worker         *worker.Worker
 	tape           *tape
-	// replace are the settings that say where the database is.
-	replace map[string]string
+	replace        map[string]string // settings
 }
 
-// newRun starts a worker.
-func newRun(t *testing.T, system, prefix string, replace map[string]string, port int) *run {
+// newRun starts a worker. settings are those that say where the database is.
+func newRun(t *testing.T, system, prefix string, settings map[string]string) *run {
+	t.Helper()
+	r := &run{t: t, system: system, configurations: configurations(prefix), last: "g.empty_t", worker: startWorker(t), replace: settings}
+	if system == "mysql" {
+		r.replace["schema.history.internal.kafka.bootstrap.servers"] = r.worker.Bootstrap
+		r.last = "gold.empty_t"
+	}
+	r.tape = newTape(t, r.worker.Bootstrap)
+	return r
+}
+
+// startWorker starts a worker that stops with the test.
+func startWorker(t *testing.T) *worker.Worker {
 	t.Helper()
 	dir := t.TempDir()
 	log, err := os.Create(filepath.Join(dir, "penstock.log"))
@@ -63,21 +77,14 @@ func newRun(t *testing.T, system, prefix string, replace map[string]string, port
 			t.Logf("the worker's last words (%v):\n%s", err, words[max(0, len(words)-4000):])
 		}
 	})
-	replace = mapWith(replace, "database.port", fmt.Sprint(port))
-	last := "g.empty_t"
-	if system == "mysql" {
-		replace["schema.history.internal.kafka.bootstrap.servers"] = w.Bootstrap
-		last = "gold.empty_t"
-	}
-	return &run{t: t, system: system, configurations: configurations(prefix), last: last, worker: w, tape: newTape(t, w.Bootstrap), replace: replace}
+	return w
 }
 
-func mapWith(m map[string]string, key, value string) map[string]string {
-	out := map[string]string{key: value}
-	for k, v := range m {
-		out[k] = v
+// addressOf are the settings of a database that say where it is.
+func addressOf(a servers.Address) map[string]string {
+	return map[string]string{
+		"database.hostname": a.Host, "database.port": strconv.Itoa(a.Port), "database.user": a.User, "database.password": a.Password,
 	}
-	return out
 }
 
 // start posts the connectors and waits until their snapshots are complete.
@@ -100,7 +107,7 @@ func (r *run) start() {
 			config[k] = v
 		}
 		r.withhold(cfg.name, config)
-		r.request(http.MethodPost, "/connectors", map[string]any{"name": cfg.prefix, "config": config}, http.StatusCreated)
+		request(r.t, r.worker, http.MethodPost, "/connectors", map[string]any{"name": cfg.prefix, "config": config}, http.StatusCreated)
 	}
 	for _, cfg := range r.configurations {
 		r.tape.await(r.t, "the end of the snapshot with prefix "+cfg.prefix, time.Minute, func(all topics) bool {
@@ -130,7 +137,9 @@ func (r *run) withhold(configuration string, config map[string]string) {
 			} `json:"value"`
 		} `json:"configs"`
 	}
-	body := r.request(http.MethodPut, "/connector-plugins/"+config["connector.class"]+"/config/validate", mapWith(config, "name", "x"), http.StatusOK)
+	asked := maps.Clone(config)
+	asked["name"] = "x"
+	body := request(r.t, r.worker, http.MethodPut, "/connector-plugins/"+config["connector.class"]+"/config/validate", asked, http.StatusOK)
 	if err := json.Unmarshal(body, &answer); err != nil {
 		r.t.Fatal(err)
 	}
@@ -150,30 +159,30 @@ func (r *run) withhold(configuration string, config map[string]string) {
 }
 
 // request sends a request to the worker and returns the answer's body.
-func (r *run) request(method, path string, body any, status int) []byte {
-	r.t.Helper()
+func request(t *testing.T, w *worker.Worker, method, path string, body any, status int) []byte {
+	t.Helper()
 	text, err := json.Marshal(body)
 	if err != nil {
-		r.t.Fatal(err)
+		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(r.t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, method, r.worker.URL+path, bytes.NewReader(text))
+	req, err := http.NewRequestWithContext(ctx, method, w.URL+path, bytes.NewReader(text))
 	if err != nil {
-		r.t.Fatal(err)
+		t.Fatal(err)
 	}
 	req.Header.Set("Content-Type", "application/json")
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
-		r.t.Fatal(err)
+		t.Fatal(err)
 	}
 	defer resp.Body.Close()
 	answer, err := io.ReadAll(resp.Body)
 	if err != nil {
-		r.t.Fatal(err)
+		t.Fatal(err)
 	}
 	if resp.StatusCode != status {
-		r.t.Fatalf("%s %s: %d instead of %d: %s", method, path, resp.StatusCode, status, answer)
+		t.Fatalf("%s %s: %d instead of %d: %s", method, path, resp.StatusCode, status, answer)
 	}
 	return answer
 }

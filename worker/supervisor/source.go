@@ -107,6 +107,9 @@ func (t *task) shape() (capture.Shape, error) {
 		return shape, nil
 	}
 	shape.Tombstones = v.Bool("tombstones.on.delete")
+	if v.Bool("provide.transaction.metadata") {
+		shape.Transactions = shape.Naming.Topic(v.String("topic.transaction"))
+	}
 	for _, op := range v.List("skipped.operations") {
 		if op != "none" {
 			shape.Skip = append(shape.Skip, schema.Op(op[0]))

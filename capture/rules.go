@@ -1,0 +1,111 @@
+package capture
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/penstock/penstock/schema"
+)
+
+// tableRules are what the configuration says about the events of a version of
+// a table, compiled once. Unlike the plan they need neither topic nor
+// converters, so that whoever reads the log can count what an event becomes.
+type tableRules struct {
+	table *schema.Table
+	key   []int // places in the columns
+}
+
+// rules returns a table's rules.
+func (s *shaper) rules(t *schema.Table) (*tableRules, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.rulesOf(t)
+}
+
+// rulesOf is rules with the lock held.
+func (s *shaper) rulesOf(t *schema.Table) (*tableRules, error) {
+	if r, ok := s.ruled[t]; ok {
+		return r, nil
+	}
+	key, err := s.keyPlaces(t)
+	if err != nil {
+		return nil, err
+	}
+	r := &tableRules{table: t, key: key}
+	s.ruled[t] = r
+	return r, nil
+}
+
+// keyPlaces returns the places of a table's key columns.
+func (s *shaper) keyPlaces(t *schema.Table) ([]int, error) {
+	columns := KeyColumnsOf(s.Keys, t.Database, t.Path())
+	if columns == nil {
+		return t.Key, nil
+	}
+	var places []int
+	for _, c := range columns {
+		at := slices.IndexFunc(t.Columns, func(col schema.Column) bool { return strings.EqualFold(col.Name, c) })
+		if at < 0 {
+			return nil, Permanent(fmt.Errorf("message.key.columns names column %q, which the table does not have", c))
+		}
+		places = append(places, at)
+	}
+	return places, nil
+}
+
+// effect is what an event becomes.
+type effect uint8
+
+const (
+	effectNone  effect = iota // nothing: the configuration leaves it out
+	effectPlain               // one event, and its tombstone
+	effectRekey               // a deletion under the old key and a creation under the new one
+)
+
+// effect tells what an event becomes.
+func (s *shaper) effect(r *tableRules, ev *schema.Event) effect {
+	switch {
+	case ev.Op == schema.OpUpdate && ev.Before != nil && r.keyChanged(ev.Before, ev.After):
+		return effectRekey
+	case s.skip[ev.Op]:
+		return effectNone
+	default:
+		return effectPlain
+	}
+}
+
+// records counts the events that an effect has.
+func (s *shaper) records(e effect) (n int64) {
+	switch e {
+	case effectPlain:
+		return 1
+	case effectRekey:
+		for _, op := range []schema.Op{schema.OpDelete, schema.OpCreate} {
+			if !s.skip[op] {
+				n++
+			}
+		}
+	case effectNone:
+	}
+	return n
+}
+
+// keyChanged compares as much of the keys as both images have.
+func (r *tableRules) keyChanged(before, after schema.Row) bool {
+	for _, at := range r.key {
+		old := r.old(before, at)
+		if after[at].Kind() != schema.KindAbsent && old.Kind() != schema.KindAbsent && !old.Equal(after[at]) {
+			return true
+		}
+	}
+	return false
+}
+
+// old returns a column of an old row, absent if the log does not have it.
+func (r *tableRules) old(row schema.Row, at int) schema.Value {
+	if row == nil || r.table.Columns[at].Unlogged {
+		return schema.Absent()
+	}
+	return row[at]
+}
