@@ -114,34 +114,69 @@ func (d *deadLetters) group(failures []*failure, most int) (records []*kgo.Recor
 	return records, len(records)
 }
 
-// send writes records and returns the first error that there is.
+// letterPatience is how long letters may take before the task says that it
+// waits for them.
+const letterPatience = 5 * time.Second
+
+// send writes records and returns the first error that there is. It does not
+// outlast ctx: franz-go does not let go of a record that it has sent, however
+// long the broker is away, since it may have been written. Its failure is not
+// settled then, and there may be a second letter later.
 func (d *deadLetters) send(ctx context.Context, records []*kgo.Record, failures []*failure) (err error) {
 	d.Stats.DLQRequests.Add(int64(len(records)))
-	for _, res := range d.client.ProduceSync(ctx, records...) {
-		f := failures[slices.Index(records, res.Record)] // they come in any order
-		if res.Err == nil {
-			f.settled = true
-			d.Stats.DeadLettered.Add(1)
-			continue
-		}
-		d.Stats.DLQFailures.Add(1)
-		if err == nil {
-			err = d.problem(f, res.Err)
+	type result struct {
+		record *kgo.Record
+		err    error
+	}
+	results := make(chan result, len(records))
+	for _, k := range records {
+		d.client.Produce(ctx, k, func(k *kgo.Record, err error) { results <- result{k, err} })
+	}
+	late := time.NewTimer(letterPatience)
+	defer late.Stop()
+	for n := 0; n < len(records); {
+		select {
+		case res := <-results:
+			n++
+			f := failures[slices.Index(records, res.record)] // they come in any order
+			if res.err == nil {
+				f.settled = true
+				d.Stats.DeadLettered.Add(1)
+				continue
+			}
+			d.Stats.DLQFailures.Add(1)
+			if err == nil {
+				err = d.problem(f, res.err)
+			}
+		case <-late.C:
+			waits := fmt.Errorf("the dead letter queue %s has not taken %d records yet; see whether Kafka runs", d.Errors.DLQ, len(records)-n)
+			d.Logger.Warn("waiting for the dead letter queue", "error", waits)
+			d.Waiting(waits)
+			defer d.Waiting(nil)
+		case <-ctx.Done():
+			return ctx.Err()
 		}
 	}
 	return err
 }
 
+// problem says that a letter was not taken. What Kafka answers about the letter
+// or the right to write it stays so; a broker that is away comes back.
 func (d *deadLetters) problem(f *failure, err error) error {
 	if errors.Is(err, context.Canceled) {
 		return err
 	}
+	var refused *kerr.Error
 	hint := ""
 	if errors.Is(err, kerr.MessageTooLarge) {
 		hint = fmt.Sprintf("; raise max.message.bytes of the topic %s", d.Errors.DLQ)
 	}
-	return Permanent(fmt.Errorf("write the record at topic %s, partition %d, offset %d, which failed with %s, to the dead letter queue %s: %w%s",
-		f.record.Topic, f.record.Partition, f.record.Offset, strconv.Quote(f.err.Error()), d.Errors.DLQ, err, hint))
+	text := fmt.Errorf("write the record at topic %s, partition %d, offset %d, which failed with %s, to the dead letter queue %s: %w%s",
+		f.record.Topic, f.record.Partition, f.record.Offset, strconv.Quote(f.err.Error()), d.Errors.DLQ, err, hint)
+	if errors.As(err, &refused) && !refused.Retriable {
+		return Permanent(text)
+	}
+	return text
 }
 
 // record makes the dead letter: the record as it was, and headers after its

@@ -12,12 +12,10 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// commitTimeout bounds one commit of offsets, and leaveTimeout the leave of
-// the group, so that a Kafka that is gone does not keep a task from ending.
-const (
-	commitTimeout = 10 * time.Second
-	leaveTimeout  = 5 * time.Second
-)
+// commitTimeout bounds one commit of offsets. How long the last one and the
+// leave of the group may take together, so that a Kafka that is gone does not
+// keep a task from ending, is run.life's to say.
+const commitTimeout = 10 * time.Second
 
 // partition is one assignment of a partition to this task. A partition that is
 // taken away and assigned again is a new one, so that a batch that was fetched
@@ -199,7 +197,7 @@ func (r *run) revoked(ctx context.Context, _ *kgo.Client, revoked map[string][]i
 		return
 	}
 	r.group.awaitRelease(ctx, taken)
-	r.commit(ctx, taken)
+	r.commit(taken)
 }
 
 // lost is the group's callback for partitions that others may have already: it
@@ -268,16 +266,15 @@ func (g *group) awaitRelease(ctx context.Context, taken []*partition) {
 
 // commitLoop commits at intervals until the writer has ended, and then once
 // more.
-func (r *run) commitLoop(ctx context.Context, ended <-chan struct{}) {
-	ctx = context.WithoutCancel(ctx)
+func (r *run) commitLoop(ended <-chan struct{}) {
 	ticker := time.NewTicker(r.commitInterval)
 	defer ticker.Stop()
 	for {
 		select {
 		case <-ticker.C:
-			r.commit(ctx, r.group.mine())
+			r.commit(r.group.mine())
 		case <-ended:
-			r.commit(ctx, r.group.mine())
+			r.commit(r.group.mine())
 			return
 		}
 	}
@@ -298,7 +295,7 @@ func (g *group) mine() []*partition {
 
 // commit tells the group how far these partitions are done. What fails is
 // tried again with the next commit; until then a crash repeats more.
-func (r *run) commit(ctx context.Context, partitions []*partition) {
+func (r *run) commit(partitions []*partition) {
 	type progress struct {
 		p    *partition
 		done int64
@@ -320,7 +317,7 @@ func (r *run) commit(ctx context.Context, partitions []*partition) {
 	if len(moved) == 0 {
 		return
 	}
-	ctx, cancel := context.WithTimeout(ctx, commitTimeout)
+	ctx, cancel := context.WithTimeout(r.life, commitTimeout)
 	defer cancel()
 	var failed error
 	r.client.CommitOffsetsSync(ctx, offsets, func(_ *kgo.Client, _ *kmsg.OffsetCommitRequest, resp *kmsg.OffsetCommitResponse, err error) {
@@ -350,11 +347,9 @@ func (r *run) commit(ctx context.Context, partitions []*partition) {
 
 // leave leaves the group and closes the client. Everything that is done has
 // been committed before.
-func (r *run) leave(ctx context.Context) {
+func (r *run) leave() {
 	r.client.AllowRebalance()
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaveTimeout)
-	defer cancel()
-	if err := r.client.LeaveGroupContext(ctx); err != nil {
+	if err := r.client.LeaveGroupContext(r.life); err != nil {
 		r.Logger.Warn("the group was not left in order; it gives the partitions to others after its session timeout", "error", err)
 	}
 	r.client.CloseAllowingRebalance()

@@ -21,6 +21,10 @@ const (
 	// ring is how many batches there are: one being written, one decoded, one
 	// that waits between the two. More would only hold memory.
 	ring = 3
+	// closeTimeout is how long a destination may take to be closed, and
+	// endTimeoutMax the most for the last commit and the leave of the group.
+	closeTimeout  = time.Second
+	endTimeoutMax = 5 * time.Second
 	// revokeTimeout is how long a rebalance waits for a Write before the Write
 	// is cancelled. It has to stay well below the group's rebalance timeout.
 	revokeTimeout = 20 * time.Second
@@ -77,7 +81,8 @@ type Task struct {
 	// 5 seconds. They are committed at every rebalance and at the end too.
 	CommitInterval time.Duration
 	// StopTimeout is how long a Write that runs when the task is stopped may
-	// go on; 0 means 20 seconds.
+	// go on, and its letters may take; 0 means 20 seconds. The last commit and
+	// the leave of the group take at most half of it more.
 	StopTimeout time.Duration
 
 	// Stats is told what happens; nil means nobody wants to know.
@@ -103,9 +108,7 @@ func (t *Task) Run(ctx context.Context) error {
 	}
 	err = r.run(ctx, sink)
 
-	// The destination is closed with what is left of the stop's time, whatever
-	// ended the run.
-	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), r.stopTimeout)
+	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
 	defer cancel()
 	if cerr := sink.Close(closing); cerr != nil && err == nil {
 		err = fmt.Errorf("close the destination: %w", cerr)
@@ -128,6 +131,10 @@ type run struct {
 	commitInterval time.Duration
 	stopTimeout    time.Duration
 
+	// life outlives the task's context by what the end may take: StopTimeout
+	// for the batch that is being written, and half of it for the last commit
+	// and the leave of the group.
+	life   context.Context
 	group  group
 	client *kgo.Client
 	made   chan struct{} // closed when there is the client
@@ -198,6 +205,14 @@ func (r *run) open(ctx context.Context) (Sink, error) {
 
 func (r *run) run(ctx context.Context, sink Sink) (err error) {
 	r.sink = sink
+	var expire context.CancelFunc
+	r.life, expire = context.WithCancel(context.WithoutCancel(ctx))
+	expires := time.AfterFunc(time.Hour, expire)
+	expires.Stop() // until the writer has ended
+	defer func() {
+		expires.Stop()
+		expire()
+	}()
 	if r.Errors.DLQ != "" {
 		if r.dlq, err = r.openDeadLetters(ctx); err != nil {
 			return err
@@ -208,7 +223,7 @@ func (r *run) run(ctx context.Context, sink Sink) (err error) {
 		return fmt.Errorf("make the consumer: %w", err)
 	}
 	close(r.made)
-	defer r.leave(ctx)
+	defer r.leave()
 
 	// The fetcher and the committer end with the writer, or before it when ctx
 	// is cancelled; the writer outlives ctx by the Write that it has begun.
@@ -220,11 +235,12 @@ func (r *run) run(ctx context.Context, sink Sink) (err error) {
 	})
 	g.Go(func() error {
 		defer close(ended)
+		defer expires.Reset(min(r.stopTimeout/2, endTimeoutMax))
 		return Guard(func() error { return r.write(ctx) })
 	})
 	g.Go(func() error {
 		return Guard(func() error {
-			r.commitLoop(ctx, ended)
+			r.commitLoop(ended)
 			return nil
 		})
 	})
@@ -236,6 +252,8 @@ func (r *run) consumerOptions() []kgo.Opt {
 		kgo.ConsumerGroup(Group(r.Connector)),
 		kgo.ClientID(fmt.Sprintf("connector-consumer-%s-%d", r.Connector, r.ID)),
 		kgo.DisableAutoCommit(),
+		// A client that is closed waits for the group's answer to its leave.
+		kgo.WithContext(r.life),
 		// A record and the assignment that it was fetched under have to be
 		// brought together before a rebalance can replace the assignment.
 		kgo.BlockRebalanceOnPoll(),

@@ -112,7 +112,7 @@ func (p *Pipeline) Committed(partition int32) int64 {
 	Eventually(p.t, "the group's coordinator", func() (ok bool) {
 		var err error
 		offsets, err = kadm.NewClient(p.Client).FetchOffsets(p.t.Context(), sinks.Group(p.Name))
-		if err != nil && !kerr.IsRetriable(err) {
+		if err != nil && !kerr.IsRetriable(err) && !kgo.IsRetryableBrokerErr(err) {
 			p.t.Fatal(err)
 		}
 		return err == nil
