@@ -8,6 +8,7 @@ import (
 	"hash/crc32"
 	"io"
 	"io/fs"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -208,7 +209,7 @@ func indexEntry(h batchHeader, maxTimestamp int64) []byte {
 
 // partitionDir is where a partition's files are, below the fake's directory.
 func partitionDir(dir, topic string, p int32) string {
-	return filepath.Join(dir, dirPartitions, fmt.Sprintf("%s-%d", topic, p))
+	return filepath.Join(dir, dirPartitions, fmt.Sprintf("%s-%d", url.PathEscape(topic), p))
 }
 
 // segments returns the base offsets of a partition's segments, in order.

@@ -618,3 +618,14 @@ func TestBroker_KeepsWhatComesDuringRetention(t *testing.T) {
 		expectAll(t, c, "t", want...)
 	}
 }
+
+// Kafka refuses such names, the fake does not.
+func TestRecover_KeepsTopicsWhateverTheirNames(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	b, _ := start(t, kafka.BrokerConfig{DataDir: dir})
+	make1(t, config(t, b.Addr()), "a b/c")
+	write(t, config(t, b.Addr()), "a b/c", "v")
+	b, _ = start(t, kafka.BrokerConfig{DataDir: crashed(t, dir)})
+	expectAll(t, config(t, b.Addr()), "a b/c", "v")
+}
