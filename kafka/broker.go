@@ -33,7 +33,7 @@ const (
 	maxMessageBytes = 100 << 20
 	// segmentBytes is small because at a start the fake has a segment of each
 	// partition in memory; but it keeps a file open for each that was read.
-	segmentBytes = 8 << 20
+	segmentBytes = 1 << 20
 	// groupRetentionMinutes keeps the offsets of a sink that is paused or of a
 	// daemon that is down. Kafka's 7 days would let them begin again.
 	groupRetentionMinutes = 365 * 24 * 60
@@ -92,6 +92,8 @@ type Broker struct {
 	intent  *os.File     // written before a commit, see recovery
 	faults  atomic.Int64 // errors that the fake has logged
 
+	compactPartition int64 // bytes of the largest partition that is compacted
+
 	creating sync.Mutex // held while the fake creates a topic
 	closed   bool       // under creating: the fake answers no longer
 
@@ -117,7 +119,7 @@ func StartBroker(ctx context.Context, cfg BrokerConfig) (*Broker, error) {
 	if err != nil {
 		return nil, fmt.Errorf("embedded broker: %w", err)
 	}
-	b := &Broker{cfg: cfg, log: cfg.Logger, lock: lock, done: make(chan struct{})}
+	b := &Broker{cfg: cfg, log: cfg.Logger, lock: lock, compactPartition: defaultCompactPartition, done: make(chan struct{})}
 	if err := b.start(ctx, advertised); err != nil {
 		return nil, errors.Join(fmt.Errorf("embedded broker: %w", err), lock.release())
 	}

@@ -16,6 +16,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
@@ -134,6 +135,11 @@ type batchHeader struct {
 func (h *batchHeader) end() int64          { return h.firstOffset + int64(h.lastOffsetDelta) + 1 }
 func (h *batchHeader) control() bool       { return h.attributes&0x20 != 0 }
 func (h *batchHeader) transactional() bool { return h.attributes&0x10 != 0 }
+
+// codec is the compression of the records.
+func (h *batchHeader) codec() kgo.CompressionCodecType {
+	return kgo.CompressionCodecType(h.attributes & 0x07)
+}
 
 // parseBatch reads the batch at the beginning of raw. size is 0 if there is no
 // whole and sound batch.

@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"sync"
@@ -18,10 +19,19 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// compactAtMost bounds the compacted topics that are compacted while the
-// broker runs: the fake holds all that remains of a partition in memory for
-// that, and answers nobody meanwhile.
-const compactAtMost = 256 << 20
+const (
+	// defaultCompactPartition bounds the partitions that are compacted, unpacked:
+	// the fake holds all that remains of one in memory. With a memory limit it
+	// is a quarter of that, if that is less.
+	defaultCompactPartition = 256 << 20
+	// compactTopics bounds what is compacted at once, unpacked: the fake answers
+	// nobody meanwhile, for about a second with each 256 MiB.
+	compactTopics = 1 << 30
+	// manyBatches is when it is said that their index takes much memory.
+	manyBatches = 2_000_000
+	// batchMemory is what the fake keeps in memory of each batch, measured.
+	batchMemory = 72
+)
 
 // maintain applies retention and compaction until ctx is done. The fake's own
 // clock for both is off: its retention would delete from compacted topics, and
@@ -64,11 +74,12 @@ func (b *Broker) newMaintenance(opts ...kgo.Opt) (*maintenance, error) {
 }
 
 type maintenance struct {
-	b    *Broker
-	cl   *kgo.Client
-	adm  *kadm.Client
-	size int64 // of the compacted topics when they were last compacted
-	told bool  // that they are too large, or may not be compacted
+	b       *Broker
+	cl      *kgo.Client
+	adm     *kadm.Client
+	size    int64 // of the compacted topics when they were last compacted, or too large for it
+	told    bool  // that they are too large, or may not be compacted
+	crowded bool  // it was told that there are many batches
 }
 
 func (m *maintenance) run(ctx context.Context) error {
@@ -91,6 +102,9 @@ func (m *maintenance) run(ctx context.Context) error {
 				return fmt.Errorf("retention of topic %s: %w", t.Name, err)
 			}
 		}
+	}
+	if err := m.count(); err != nil {
+		return fmt.Errorf("count the batches: %w", err)
 	}
 	if size < m.size { // topics were deleted
 		m.size = size
@@ -184,7 +198,17 @@ func (m *maintenance) oldestWithin(topic string, p int32, excess int64) (int64, 
 // else happens. The moment is made by a request of our own: while the fake
 // runs the function that looks at a request it deals with no other one.
 func (m *maintenance) compact(ctx context.Context, topics []fakeTopic, size int64) error {
-	if reason := m.obstacle(topics, size); reason != "" {
+	reason := m.obstacle(topics, size)
+	if reason == "" {
+		var err error
+		if reason, err = m.tooLarge(topics); err != nil {
+			return err
+		}
+		if reason != "" {
+			m.size = size // not unpacked again before they have grown
+		}
+	}
+	if reason != "" {
 		if !m.told {
 			m.b.log.Warn("embedded broker: compacted topics are not compacted", "reason", reason, "bytes", size)
 		}
@@ -209,7 +233,8 @@ func (m *maintenance) compact(ctx context.Context, topics []fakeTopic, size int6
 	// Whether or not there was an answer: what has begun is waited for, and
 	// what has not never will.
 	if w.begun() {
-		return <-w.done
+		err = <-w.done
+		debug.FreeOSMemory() // all that remains of a partition was in it
 	}
 	return err
 }
@@ -244,9 +269,6 @@ func (w *window) begun() bool {
 
 // obstacle says why the topics should not be compacted now, for their owner.
 func (m *maintenance) obstacle(topics []fakeTopic, size int64) string {
-	if size > compactAtMost {
-		return fmt.Sprintf("they are larger than %d MiB, which the embedded broker cannot compact while it runs; use a Kafka cluster, or cleanup.policy=delete for large topics", compactAtMost>>20)
-	}
 	for _, t := range topics {
 		if !strings.Contains(t.Configs[cleanupPolicy], "delete") && (kept(t.Configs["retention.ms"]) || kept(t.Configs["retention.bytes"])) {
 			return "topic " + t.Name + " has cleanup.policy=compact and a retention, and would lose records; take its retention.ms and retention.bytes away"
@@ -256,6 +278,41 @@ func (m *maintenance) obstacle(topics []fakeTopic, size int64) string {
 		return "the disk is too full"
 	}
 	return ""
+}
+
+// tooLarge says why the topics cannot be compacted while the broker runs.
+func (m *maintenance) tooLarge(topics []fakeTopic) (reason string, err error) {
+	// A negative limit asks for the one there is.
+	most := min(m.b.compactPartition, debug.SetMemoryLimit(-1)/4)
+	var total int64
+	for _, t := range topics {
+		for p := range t.Partitions {
+			size, err := unpackedSize(partitionDir(filepath.Join(m.b.cfg.DataDir, dirBroker), t.Name, p), most)
+			if err != nil {
+				return "", err
+			}
+			total += size
+			if size > most || total > compactTopics {
+				return fmt.Sprintf("partition %d of topic %s is larger than %d MiB without compression, or all of them than %d MiB, which the embedded broker cannot compact while it runs; use a Kafka cluster, or cleanup.policy=delete for large topics",
+					p, t.Name, most>>20, compactTopics>>20), nil
+			}
+		}
+	}
+	return "", nil
+}
+
+// count says once when the index of the batches takes much memory.
+func (m *maintenance) count() error {
+	n, err := m.b.indexedBatches()
+	if err != nil {
+		return err
+	}
+	if n > manyBatches && !m.crowded {
+		m.b.log.Warn("embedded broker: the index of the record batches takes much memory; shorten the retention of topics with many small batches, or use a Kafka cluster",
+			"batches", n, "bytes", n*batchMemory)
+	}
+	m.crowded = n > manyBatches
+	return nil
 }
 
 // kept reports whether a retention setting limits anything.

@@ -619,6 +619,35 @@ func TestBroker_KeepsWhatComesDuringRetention(t *testing.T) {
 	}
 }
 
+// What is compacted is written again without compression.
+func TestBroker_DoesNotCompactWhatUnpacksTooLarge(t *testing.T) {
+	t.Parallel()
+	b, _ := start(t, kafka.BrokerConfig{DataDir: t.TempDir(), MaintenanceEvery: time.Hour, CompactAtLeast: 1})
+	b.CompactPartitionsUpTo(3_000_000)
+	c := config(t, b.Addr(), "compression.type", "lz4")
+	cl := producer(t, c)
+	if _, err := kafka.EnsureTopics(t.Context(), cl, kafka.OffsetTopic("o", 1, -1)); err != nil {
+		t.Fatal(err)
+	}
+	write := func(n int) {
+		t.Helper()
+		for range n {
+			produce(t, cl, &kgo.Record{Topic: "o", Key: []byte("k"), Value: make([]byte, 900_000)})
+		}
+	}
+	write(3)
+	maintain(t, b)
+	if n := len(readAll(t, c, "o")); n >= 3 {
+		t.Errorf("%d records of one key are left of 3, want fewer", n)
+	}
+	write(4)
+	n := len(readAll(t, c, "o"))
+	maintain(t, b)
+	if got := len(readAll(t, c, "o")); got != n {
+		t.Errorf("%d records are left of %d, want them left alone", got, n)
+	}
+}
+
 // Kafka refuses such names, the fake does not.
 func TestRecover_KeepsTopicsWhateverTheirNames(t *testing.T) {
 	t.Parallel()

@@ -34,3 +34,7 @@ func (b *Broker) MaintainOnce(ctx context.Context, opts ...kgo.Opt) error {
 	defer m.cl.Close()
 	return m.run(ctx)
 }
+
+// CompactPartitionsUpTo sets the size of the largest partition that is
+// compacted.
+func (b *Broker) CompactPartitionsUpTo(bytes int64) { b.compactPartition = bytes }

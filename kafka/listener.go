@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"regexp"
+	"slices"
 
 	"github.com/twmb/franz-go/pkg/kbin"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -14,9 +15,11 @@ import (
 // listener is the broker's TCP listener under the address that clients are
 // told. It stands between the network and the fake, which trusts what it
 // reads: it makes room for a request of any announced size, and a request of
-// an unknown kind would end the process. Nor does the fake write down a topic
-// that is created because a client asks for it, so that a crash would lose the
-// topic with all its records: such topics are created before it sees them.
+// an unknown kind would end the process. It fills an answer with as much as a
+// client is ready to take, and keeps as much room for the next one. Nor does it
+// write down a topic that is created because a client asks for it, so that a
+// crash would lose the topic with all its records: such topics are created
+// before it sees them.
 type listener struct {
 	net.Listener
 	advertised address
@@ -52,9 +55,12 @@ const (
 	maxRequestBytes = maxMessageBytes + 4<<20
 	// guardedBytes of a request are looked at: its size, kind and version.
 	guardedBytes = 8
-	// maxNamesBytes is the size of the largest request whose topics are
-	// created. It is far above what a client asks for at once.
-	maxNamesBytes = 1 << 20
+	// maxReadBytes is the size of the largest request that is read as a whole.
+	// It is far above that of a client's questions.
+	maxReadBytes = 1 << 20
+	// fetchBytes is how much one answer to a fetch holds, unless a single batch
+	// is larger. Clients ask for 50 MiB and take less.
+	fetchBytes = 2 << 20
 )
 
 var errNoKafka = errors.New("not a request of the Kafka protocol")
@@ -65,6 +71,7 @@ type guardedConn struct {
 	net.Conn
 	create  func(topic string)
 	head    [guardedBytes]byte
+	whole   []byte // of a request that is read as a whole
 	pending []byte // what was read of the request and has not been passed on
 	body    int64  // bytes of the request that follow it
 	err     error
@@ -107,44 +114,57 @@ func (c *guardedConn) next() error {
 	}
 	c.pending = c.head[:]
 	c.body = size - (guardedBytes - 4)
-	if key != int16(kmsg.Metadata) || c.body > maxNamesBytes {
+	if key != int16(kmsg.Metadata) && key != int16(kmsg.Fetch) || c.body > maxReadBytes {
 		return nil
 	}
-	whole := make([]byte, guardedBytes+c.body)
-	copy(whole, c.head[:])
-	n, err := io.ReadFull(c.Conn, whole[guardedBytes:])
-	c.pending, c.body = whole[:guardedBytes+n], 0
+	c.whole = append(c.whole[:0], c.head[:]...)
+	c.whole = slices.Grow(c.whole, int(c.body))[:guardedBytes+c.body]
+	n, err := io.ReadFull(c.Conn, c.whole[guardedBytes:])
+	c.pending, c.body = c.whole[:guardedBytes+n], 0
 	if err != nil {
 		return nil //nolint:nilerr // it comes again once these bytes have been passed on
 	}
-	for _, topic := range wantedTopics(version, whole[guardedBytes:]) {
-		c.create(topic)
-	}
-	return nil
-}
-
-// wantedTopics returns the topics that a metadata request wants to exist. body
-// begins with the correlation id.
-func wantedTopics(version int16, body []byte) []string {
-	header := kbin.Reader{Src: body}
-	header.Int32()          // correlation id
-	header.NullableString() // client id
-	var req kmsg.MetadataRequest
+	// What does not make sense is the fake's to refuse.
+	header := kbin.Reader{Src: c.whole[guardedBytes:]}
+	header.Int32()                // correlation id
+	header.UnsafeNullableString() // client id
+	req := kmsg.RequestForKey(key)
 	req.SetVersion(version)
 	if req.IsFlexible() {
 		kmsg.SkipTags(&header)
 	}
-	// What does not make sense is the fake's to refuse.
-	if header.Complete() != nil || req.ReadFrom(header.Src) != nil || !req.AllowAutoTopicCreation {
-		return nil
-	}
-	var topics []string
-	for i := range req.Topics {
-		if t := req.Topics[i].Topic; t != nil && topicName.MatchString(*t) && *t != "." && *t != ".." {
-			topics = append(topics, *t)
+	switch req := req.(type) {
+	case *kmsg.FetchRequest:
+		limitFetch(version, header.Src)
+	case *kmsg.MetadataRequest:
+		if req.ReadFrom(header.Src) == nil && req.AllowAutoTopicCreation {
+			c.createTopics(req)
 		}
 	}
-	return topics
+	return nil
+}
+
+// limitFetch lowers what a fetch request is ready to take.
+func limitFetch(version int16, req []byte) {
+	at := 8 // behind the longest wait and the least bytes
+	if version <= 14 {
+		at += 4 // and the replica's id
+	}
+	if version < 3 || len(req) < at+4 {
+		return
+	}
+	if most := req[at:]; binary.BigEndian.Uint32(most) > fetchBytes {
+		binary.BigEndian.PutUint32(most, fetchBytes)
+	}
+}
+
+// createTopics creates the topics that a metadata request wants to exist.
+func (c *guardedConn) createTopics(req *kmsg.MetadataRequest) {
+	for i := range req.Topics {
+		if t := req.Topics[i].Topic; t != nil && topicName.MatchString(*t) && *t != "." && *t != ".." {
+			c.create(*t)
+		}
+	}
 }
 
 // topicName is what Kafka takes for the name of a topic.

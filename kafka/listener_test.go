@@ -81,24 +81,33 @@ func readChunks(r io.Reader, size int) (got []byte, err error) {
 	}
 }
 
-// FuzzGuardedConn checks that what passes is the beginning of what came in,
-// and consists of requests that the fake can read.
+// FuzzGuardedConn checks that what passes is the beginning of what came in, but
+// for the limit of a fetch, and consists of requests that the fake can read.
 func FuzzGuardedConn(f *testing.F) {
 	f.Add(request(12, 3, 1, 1, 2, 3, 4, 5, 6, 7, 8), uint8(3))
 	f.Add(append(request(8, 18, 4, 0, 0, 0, 0), request(8, 18, -4)...), uint8(1))
 	f.Add([]byte("GET / HTTP/1.1\r\n"), uint8(200))
+	f.Add(fetchRequest(4, 1<<30), uint8(9))
+	f.Add(fetchRequest(18, 1<<30), uint8(9))
 	f.Fuzz(func(t *testing.T, in []byte, chunk uint8) {
 		got, err := readChunks(&guardedConn{Conn: readConn{Reader: bytes.NewReader(in)}, create: func(string) {}}, int(chunk)+1)
-		if err == nil || !bytes.HasPrefix(in, got) {
+		if err == nil || len(got) > len(in) {
 			t.Fatalf("passed %x, %v of %x", got, err, in)
 		}
-		for len(got) >= guardedBytes {
+		for len(got) > 0 {
+			if len(got) < guardedBytes {
+				t.Fatalf("passed a beginning of %d bytes", len(got))
+			}
 			size := int64(binary.BigEndian.Uint32(got))
 			key, version := int16(binary.BigEndian.Uint16(got[4:])), int16(binary.BigEndian.Uint16(got[6:]))
 			if size < 8 || size > maxRequestBytes || !knownRequest(key, version) {
 				t.Fatalf("passed a request of kind %d, version %d, %d bytes", key, version, size)
 			}
-			got = got[min(int64(len(got)), 4+size):]
+			n := min(int64(len(got)), 4+size)
+			if key != int16(kmsg.Fetch) && !bytes.Equal(got[:n], in[:n]) {
+				t.Fatalf("passed %x instead of %x", got[:n], in[:n])
+			}
+			got, in = got[n:], in[n:]
 		}
 	})
 }
@@ -130,6 +139,25 @@ func TestGuardedConn_CreatesTheTopicsThatAreWanted(t *testing.T) {
 		}
 		if want := []string{"a.b_c-D1", long, "last"}; !slices.Equal(created, want) {
 			t.Errorf("version %d: created %q, want %q", version, created, want)
+		}
+	}
+}
+
+func fetchRequest(version int16, maxBytes int32) []byte {
+	req := kmsg.NewPtrFetchRequest()
+	req.SetVersion(version)
+	req.MaxWaitMillis, req.MinBytes, req.MaxBytes = 500, 1, maxBytes
+	return kmsg.NewRequestFormatter(kmsg.FormatterClientID("test")).AppendRequest(nil, req, 7)
+}
+
+func TestGuardedConn_LimitsFetches(t *testing.T) {
+	t.Parallel()
+	for version := int16(4); version <= kmsg.NewPtrFetchRequest().MaxVersion(); version++ {
+		in := slices.Concat(fetchRequest(version, 50<<20), fetchRequest(version, 1000), fetchRequest(version, -1))
+		want := slices.Concat(fetchRequest(version, fetchBytes), fetchRequest(version, 1000), fetchRequest(version, fetchBytes))
+		c := &guardedConn{Conn: readConn{Reader: bytes.NewReader(in)}}
+		if got, err := readChunks(c, 5); !bytes.Equal(got, want) || !errors.Is(err, io.EOF) {
+			t.Errorf("version %d: passed on %q (%v), want %q", version, got, err, want)
 		}
 	}
 }
