@@ -9,10 +9,10 @@ import (
 	"github.com/penstock/penstock/schema"
 )
 
-// appendJavaFloat appends f in the text of Java's Double.toString (size 64) or
+// AppendJavaFloat appends f in the text of Java's Double.toString (size 64) or
 // Float.toString (size 32) of JDK 19 and later, which are the shortest digits
 // that read as f again; earlier ones sometimes write one digit more.
-func appendJavaFloat(dst []byte, f float64, size int) []byte {
+func AppendJavaFloat(dst []byte, f float64, size int) []byte {
 	if size == 32 {
 		f = float64(float32(f))
 	}

@@ -56,7 +56,7 @@ func (c *JSON) readSchema(s *jsonScanner, known *[]*schema.Schema) (*schema.Sche
 	// plan for it should need one only.
 	if result.Type == schema.TypeStruct {
 		for _, k := range *known {
-			if sameSchema(k, result) {
+			if k.Equal(result) {
 				return k, n.field, nil
 			}
 		}
@@ -210,28 +210,6 @@ func (c *JSON) finishSchema(s *jsonScanner, n *jsonSchemaNode) (*schema.Schema, 
 		result.Default = &v
 	}
 	return result, nil
-}
-
-func sameSchema(a, b *schema.Schema) bool {
-	if a == b {
-		return true
-	}
-	if a == nil || b == nil || a.Type != b.Type || a.Optional != b.Optional || a.Name != b.Name || a.Version != b.Version ||
-		a.Doc != b.Doc || len(a.Fields) != len(b.Fields) || len(a.Parameters) != len(b.Parameters) ||
-		(a.Default == nil) != (b.Default == nil) || a.Default != nil && !a.Default.Equal(*b.Default) {
-		return false
-	}
-	for i := range a.Parameters {
-		if a.Parameters[i] != b.Parameters[i] {
-			return false
-		}
-	}
-	for i := range a.Fields {
-		if a.Fields[i].Name != b.Fields[i].Name || !sameSchema(a.Fields[i].Schema, b.Fields[i].Schema) {
-			return false
-		}
-	}
-	return sameSchema(a.Key, b.Key) && sameSchema(a.Elem, b.Elem)
 }
 
 // parseSchema compiles the text of a schema.

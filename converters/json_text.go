@@ -137,7 +137,7 @@ func malformed(s []byte) int {
 // appendJSONFloat appends f as Jackson does: what is not finite in quotes.
 func appendJSONFloat(dst []byte, f float64, size int) []byte {
 	if math.IsNaN(f) || math.IsInf(f, 0) {
-		return append(appendJavaFloat(append(dst, '"'), f, size), '"')
+		return append(AppendJavaFloat(append(dst, '"'), f, size), '"')
 	}
-	return appendJavaFloat(dst, f, size)
+	return AppendJavaFloat(dst, f, size)
 }

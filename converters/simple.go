@@ -375,7 +375,7 @@ func commonSchema(a, b *schema.Schema) *schema.Schema {
 	switch {
 	case a == nil || b == nil:
 		return nil
-	case sameSchema(a, b):
+	case a.Equal(b):
 		return a
 	case a.Name != "" || b.Name != "" || a.Type > schema.TypeFloat64 || b.Type > schema.TypeFloat64:
 		return nil

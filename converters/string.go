@@ -122,7 +122,7 @@ func appendJavaScalar(dst []byte, s *schema.Schema, v schema.Value) ([]byte, err
 		if s != nil && s.Type == schema.TypeFloat32 {
 			size = 32
 		}
-		return appendJavaFloat(dst, v.Float(), size), nil
+		return AppendJavaFloat(dst, v.Float(), size), nil
 	case schema.KindDecimal:
 		scale := 0
 		if s != nil && s.Name == schema.NameDecimal {

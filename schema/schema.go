@@ -1,5 +1,7 @@
 package schema
 
+import "slices"
+
 // Names of the logical types that Kafka Connect itself defines, and those of
 // Debezium that more than one package has to know. Sources: the packages
 // org.apache.kafka.connect.data and io.debezium.{data,time}.
@@ -105,4 +107,26 @@ func (s *Schema) AsOptional() *Schema {
 	c := *s
 	c.Optional = true
 	return &c
+}
+
+// Equal reports whether two schemas, either of which may be nil, say the same
+// of their values. It does not compare what fields hold for encoders alone.
+func (s *Schema) Equal(t *Schema) bool {
+	if s == t {
+		return true
+	}
+	if s == nil || t == nil || s.Type != t.Type || s.Optional != t.Optional || s.Name != t.Name || s.Version != t.Version ||
+		s.Doc != t.Doc || !slices.Equal(s.Parameters, t.Parameters) || !equalDefaults(s.Default, t.Default) {
+		return false
+	}
+	return s.Key.Equal(t.Key) && s.Elem.Equal(t.Elem) && slices.EqualFunc(s.Fields, t.Fields, func(f, g Field) bool {
+		return f.Name == g.Name && f.Schema.Equal(g.Schema)
+	})
+}
+
+func equalDefaults(v, w *Value) bool {
+	if v == nil || w == nil {
+		return v == w
+	}
+	return v.Equal(*w)
 }

@@ -46,3 +46,14 @@ func (t *Table) Path() string {
 func (t *Table) Index(column string) int {
 	return slices.IndexFunc(t.Columns, func(c Column) bool { return c.Name == column })
 }
+
+// Equal reports whether two versions of a table make the same events.
+func (t *Table) Equal(u *Table) bool {
+	if t == nil || u == nil {
+		return t == u
+	}
+	return t.Database == u.Database && t.Schema == u.Schema && t.Name == u.Name && slices.Equal(t.Key, u.Key) &&
+		t.Source.Equal(u.Source) && slices.EqualFunc(t.Columns, u.Columns, func(c, d Column) bool {
+		return c.Name == d.Name && c.Schema.Equal(d.Schema) && equalDefaults(c.Absent, d.Absent)
+	})
+}
