@@ -153,18 +153,18 @@ func containsAll(list, wanted []string) bool {
 
 // readTypes returns what the catalogue says of types and of those that they
 // are made of; types that it does not have are missing.
-func readTypes(ctx context.Context, conn *pgconn.PgConn, oids []uint32) (map[uint32]*typeInfo, error) {
+func (c *config) readTypes(ctx context.Context, conn *pgconn.PgConn, oids []uint32) (map[uint32]*typeInfo, error) {
 	rows, err := query(ctx, conn, `
 WITH RECURSIVE t(oid) AS (
   SELECT unnest($1::oid[])
   UNION
   SELECT p.part
   FROM t JOIN pg_catalog.pg_type y ON y.oid = t.oid
-  CROSS JOIN LATERAL (VALUES (CASE WHEN y.typcategory = 'A' AND y.typlen = -1 THEN y.typelem ELSE 0 END), (y.typbasetype)) AS p(part)
+  CROSS JOIN LATERAL (VALUES (CASE WHEN y.typinput = 'array_in'::regproc THEN y.typelem ELSE 0 END), (y.typbasetype)) AS p(part)
   WHERE p.part <> 0
 )
 SELECT y.oid, n.nspname, y.typname, y.typtype,
-       CASE WHEN y.typcategory = 'A' AND y.typlen = -1 THEN y.typelem ELSE 0 END,
+       CASE WHEN y.typinput = 'array_in'::regproc THEN y.typelem ELSE 0 END, y.typdelim,
        y.typbasetype, y.typtypmod,
        CASE WHEN y.typtype = 'e' THEN
          (SELECT json_agg(e.enumlabel ORDER BY e.enumsortorder) FROM pg_catalog.pg_enum e WHERE e.enumtypid = y.oid) END
@@ -175,17 +175,39 @@ JOIN pg_catalog.pg_namespace n ON n.oid = y.typnamespace`, oidList(oids))
 	}
 	infos := make(map[uint32]*typeInfo, len(rows))
 	for _, r := range rows {
-		mod, _ := parseInt(r[6])
+		mod, _ := parseInt(r[7])
 		t := &typeInfo{
 			oid: parseOID(r[0]), namespace: string(r[1]), name: string(r[2]), kind: r[3][0],
-			elem: parseOID(r[4]), base: parseOID(r[5]), baseMod: int32(mod),
+			elem: parseOID(r[4]), delimiter: r[5][0], base: parseOID(r[6]), baseMod: int32(mod),
 		}
-		if r[7] != nil {
-			if err := json.Unmarshal(r[7], &t.labels); err != nil {
+		if r[8] != nil {
+			if err := json.Unmarshal(r[8], &t.labels); err != nil {
 				return nil, fmt.Errorf("read the labels of type %s: %w", t.name, err)
+			}
+		}
+		if t.namespace == catalog && t.name == "money" {
+			if t.digits, err = c.currencyDigits(ctx); err != nil {
+				return nil, err
 			}
 		}
 		infos[t.oid] = t
 	}
 	return infos, nil
+}
+
+// currencyDigits returns how many digits the server's currency has after the
+// point. Money is stored as a whole number of its smallest unit, and only a
+// session with the server's own lc_monetary knows what that is.
+func (c *config) currencyDigits(ctx context.Context) (int, error) {
+	conn, err := c.connectWith(ctx, func(cfg *pgconn.Config) { delete(cfg.RuntimeParams, "lc_monetary") })
+	if err != nil {
+		return 0, err
+	}
+	defer closeConn(ctx, conn)
+	row, err := queryRow(ctx, conn, `SELECT scale('0'::money::numeric)`)
+	if err != nil {
+		return 0, fmt.Errorf("read the digits of the server's currency: %w", err)
+	}
+	digits, _ := parseInt(row[0])
+	return int(digits), nil
 }

@@ -27,7 +27,7 @@ func (d *database) Check(ctx context.Context) settings.Problems {
 	defer closeConn(ctx, conn)
 	k := &checker{config: d.config, conn: conn}
 	for _, step := range []func(context.Context) error{
-		k.server, k.role, k.slot, k.publicationRights, k.tables, k.keyColumns, k.published, k.identities,
+		k.server, k.role, k.slot, k.publicationRights, k.tables, k.columns, k.keyColumns, k.published, k.identities,
 	} {
 		if err := step(ctx); err != nil {
 			return append(k.found, connectProblem(err))
@@ -272,6 +272,72 @@ WHERE c.oid = ANY($1::oid[])`, oidList(oids))
 	return nil
 }
 
+// columns names those that events do not have for their type.
+func (k *checker) columns(ctx context.Context) error {
+	tables := make(map[uint32]sourceTable, len(k.captured))
+	oids := make([]uint32, len(k.captured))
+	for i, t := range k.captured {
+		tables[t.oid], oids[i] = t, t.oid
+	}
+	rows, err := query(ctx, k.conn, `
+SELECT DISTINCT atttypid FROM pg_catalog.pg_attribute
+WHERE attrelid = ANY($1::oid[]) AND attnum > 0 AND NOT attisdropped`, oidList(oids))
+	if err != nil {
+		return err
+	}
+	types := make([]uint32, len(rows))
+	for i, r := range rows {
+		types[i] = parseOID(r[0])
+	}
+	infos, err := k.readTypes(ctx, k.conn, types)
+	if err != nil {
+		return err
+	}
+	lacks := map[uint32]lack{}
+	var lacking []uint32
+	for _, oid := range types {
+		_, why, err := k.values.resolve(infos, oid, -1)
+		if err != nil {
+			return err
+		}
+		if why != lackNothing {
+			lacks[oid], lacking = why, append(lacking, oid)
+		}
+	}
+	if len(lacking) == 0 {
+		return nil
+	}
+	rows, err = query(ctx, k.conn, `
+SELECT attrelid, attname, atttypid, format_type(atttypid, atttypmod) FROM pg_catalog.pg_attribute
+WHERE attrelid = ANY($1::oid[]) AND atttypid = ANY($2::oid[]) AND attnum > 0 AND NOT attisdropped
+ORDER BY attrelid, attnum`, oidList(oids), oidList(lacking))
+	if err != nil {
+		return err
+	}
+	names := map[lack][]string{}
+	for _, r := range rows {
+		t, name := tables[parseOID(r[0])], string(r[1])
+		if k.filter.Column(k.dbname, t.schema, t.name, name) {
+			why := lacks[parseOID(r[2])]
+			names[why] = append(names[why], fmt.Sprintf("%s.%s (%s)", t.path(), name, r[3]))
+		}
+	}
+	for _, why := range []lack{lackUnknown, lackForm} {
+		if len(names[why]) == 0 {
+			continue
+		}
+		// An answer over HTTP has to hold them.
+		const most = 100
+		text := omission(names[why], most, why == lackUnknown)
+		if k.omitted == "fail" {
+			k.problem("include.unknown.datatypes", "%s. Or set penstock.unsupported.columns.handling.mode=warn to do without them.", text)
+		} else {
+			k.warning("include.unknown.datatypes", "%s. With penstock.unsupported.columns.handling.mode=fail this is an error.", text)
+		}
+	}
+	return nil
+}
+
 // isIdentity is the condition for index i of table c to be its replica
 // identity, but for one that needs no index.
 const isIdentity = `i.indisvalid AND i.indisunique AND i.indimmediate AND (c.relreplident = 'd' AND i.indisprimary OR c.relreplident = 'i' AND i.indisreplident)`
@@ -340,7 +406,11 @@ ORDER BY 1, 2`, k.publication)
 
 // some lists a few names and says how many more there are.
 func some(names []string) string {
-	const most = 8
+	const few = 8
+	return atMost(few, names)
+}
+
+func atMost(most int, names []string) string {
 	if len(names) <= most {
 		return strings.Join(names, ", ")
 	}

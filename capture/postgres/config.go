@@ -29,6 +29,8 @@ type config struct {
 	keys                           []capture.KeyColumns // message.key.columns
 	orderByRows                    string               // snapshot.tables.order.by.row.count
 	values                         valueConfig
+	unconvertible                  string // event.converting.failure.handling.mode
+	omitted                        string // penstock.unsupported.columns.handling.mode
 	messageInclude, messageExclude []*regexp.Regexp
 	transactions                   bool // provide.transaction.metadata
 }
@@ -37,6 +39,7 @@ type config struct {
 type valueConfig struct {
 	decimals, times, binary, intervals, hstore string // the *.mode settings
 	unknown                                    bool   // include.unknown.datatypes
+	moneyDigits                                int    // money.fraction.digits
 	placeholder                                []byte
 }
 
@@ -76,8 +79,10 @@ func newConfig(v settings.Values) (*config, settings.Problems) {
 			binary:    v.String("binary.handling.mode"),
 			intervals: v.String("interval.handling.mode"),
 			hstore:    v.String("hstore.handling.mode"),
-			unknown:   v.Bool("include.unknown.datatypes"),
+			unknown:   v.Bool("include.unknown.datatypes"), moneyDigits: int(v.Int("money.fraction.digits")),
 		},
+		unconvertible: v.String("event.converting.failure.handling.mode"),
+		omitted:       v.String("penstock.unsupported.columns.handling.mode"),
 	}
 	invalid := func(key, format string, args ...any) {
 		problems = append(problems, settings.Problem{Key: key, Message: fmt.Sprintf("The '%s' value is invalid: %s", key, fmt.Sprintf(format, args...))})

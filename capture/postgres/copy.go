@@ -81,7 +81,7 @@ func (p *scanPlan) event(b *schema.Batch, line []byte) error {
 	source := b.Row(len(p.source))
 	copy(source, p.source)
 	ev := b.Append()
-	ev.Op, ev.Table, ev.After, ev.Source = schema.OpRead, p.table, row, source
+	ev.Op, ev.Table, ev.After, ev.Source = schema.OpRead, p.tableOf(nil, row), row, source
 	return nil
 }
 
@@ -110,7 +110,9 @@ func (p *plan) copyRow(b *schema.Batch, line []byte) (schema.Row, error) {
 		c := &p.columns[i]
 		v, err := c.decode(&b.Arena, unescape(field))
 		if err != nil {
-			return nil, p.columnError(c, err)
+			if v, err = p.mend(c, v, err); err != nil {
+				return nil, err
+			}
 		}
 		row[c.to] = v
 	}

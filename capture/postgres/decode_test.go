@@ -65,7 +65,7 @@ func (s *source) describeTest(t testing.TB, columns []column) *plan {
 		if name == "numeric" {
 			mod = (12<<16 | 2) + 4
 		}
-		infos[oid] = &typeInfo{oid: oid, namespace: catalog, name: name, kind: 'b'}
+		infos[oid] = &typeInfo{oid: oid, namespace: catalog, name: name, kind: 'b', delimiter: ',', digits: 2}
 		if name == "hstore" {
 			infos[oid].namespace = "public"
 		}
@@ -75,7 +75,7 @@ func (s *source) describeTest(t testing.TB, columns []column) *plan {
 		}
 		list = append(list, columnInfo{name: "c" + string(rune('a'+i)), oid: oid, mod: mod, notNull: i == 0})
 	}
-	p, err := s.newPlan("public", "t", list, &tableInfo{key: []string{"ca"}}, infos)
+	p, err := s.newPlan(s.log, "public", "t", list, &tableInfo{key: []string{"ca"}}, infos)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -221,7 +221,7 @@ func TestTypes_Values(t *testing.T) {
 		{typ: "float8", in: "-Infinity", want: "-Inf"},
 		{typ: "numeric", in: "NaN", want: "error"},
 		{typ: "numeric", in: "NaN", settings: []string{"decimal.handling.mode", "double"}, want: "NaN"},
-		{typ: "numeric", in: "-Infinity", settings: []string{"decimal.handling.mode", "string"}, want: `"-Infinity"`},
+		{typ: "numeric", in: "-Infinity", settings: []string{"decimal.handling.mode", "string"}, want: `"NEGATIVE_INFINITY"`},
 		{typ: "money", in: "-$1,234,567.05", want: `"-1234567.05"`},
 		{typ: "date", in: "infinity", want: "2147483647"},
 		{typ: "date", in: "-infinity", want: "-2147483648"},
@@ -232,7 +232,10 @@ func TestTypes_Values(t *testing.T) {
 		{typ: "date", settings: []string{"time.precision.mode", "isostring"}, in: "0044-03-15 BC", want: `"-0043-03-15Z"`},
 		{typ: "time", settings: []string{"time.precision.mode", "nanoseconds"}, in: "00:00:01.5", want: "1500000000"},
 		{typ: "time", settings: []string{"time.precision.mode", "isostring"}, in: "00:00:01.5", want: `"00:00:01.5Z"`},
-		{typ: "timestamp", settings: []string{"time.precision.mode", "nanoseconds"}, in: "2262-04-12 00:00:00", want: "9223372036854775807"},
+		{typ: "timestamp", settings: []string{"time.precision.mode", "nanoseconds"}, in: "2262-04-11 00:00:00", want: "9223286400000000000"},
+		{typ: "timestamp", settings: []string{"time.precision.mode", "nanoseconds"}, in: "2262-04-12 00:00:00", want: "error"},
+		{typ: "timestamp", settings: []string{"time.precision.mode", "nanoseconds"}, in: "1677-09-21 00:00:00", want: "error"},
+		{typ: "timestamp", settings: []string{"time.precision.mode", "nanoseconds"}, in: "-infinity", want: "-9223372036854775808"},
 		{typ: "timestamp", settings: []string{"time.precision.mode", "isostring"}, in: "2017-09-15 01:02:03.4", want: `"2017-09-15T01:02:03.4Z"`},
 		{typ: "timestamp", settings: []string{"time.precision.mode", "connect"}, in: "1969-12-31 23:59:59.999999", want: "-1"},
 		{typ: "timestamptz", in: "infinity", want: `"infinity"`},
@@ -298,13 +301,21 @@ func TestUnscaled(t *testing.T) {
 func TestLiteralOf(t *testing.T) {
 	t.Parallel()
 	for expression, want := range map[string]string{
-		"42": "42", "(-1)": "-1", "'-1'::integer": "-1", "1.5": "1.5", "true": "t", "'it''s'::character varying": "it's",
-		"'{}'::jsonb": "{}", "'a'::text || 'b'::text": "", "now()": "", "nextval('t_id_seq'::regclass)": "", "CURRENT_TIMESTAMP": "",
-		"NULL::character varying": "", "'2020-01-02 03:04:05'::timestamp without time zone": "2020-01-02 03:04:05",
-		"(1 + 1)": "", `'ok'::g."my mood"`: "ok", "'unclosed": "", "'12.50'::numeric(10,2)": "12.50",
+		"42": "42", "'-1'::integer": "-1", "1.5": "1.5", "true": "t", "'it''s'::character varying": "it's",
+		"'{}'::jsonb": "{}", "''::text": "", "'2020-01-02 03:04:05'::timestamp without time zone": "2020-01-02 03:04:05",
+		`'ok'::g."my ""mood"`: "ok", "'12.50'::numeric(10,2)": "12.50", "('5'::text)::integer": "5", `B'101'::"bit"`: "101",
+		"'{1,2}'::integer[]": "{1,2}", "'a'::\"char\"": "a", "('x'::character varying(3))::bpchar": "x",
 	} {
-		if got, _ := literalOf(expression); got != want {
-			t.Errorf("%s: got %q, want %q", expression, got, want)
+		if got, ok := literalOf(expression); !ok || got != want {
+			t.Errorf("%s: got %q, %v, want %q", expression, got, ok, want)
+		}
+	}
+	for _, expression := range []string{
+		"'a'::text || 'b'::text", "('a'::text || 'b'::text)", "now()", "nextval('t_id_seq'::regclass)", "CURRENT_TIMESTAMP",
+		"NULL::character varying", "NULL", "(1 + 1)", "'unclosed", "'a'::", "'a' COLLATE \"C\"", "- 1", "", "(", "CURRENT_USER",
+	} {
+		if got, ok := literalOf(expression); ok {
+			t.Errorf("%s was taken for the literal %q", expression, got)
 		}
 	}
 }

@@ -1,28 +1,28 @@
 package postgres
 
 import (
+	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/penstock/penstock/schema"
 )
 
 // defaultOf returns the default that a column's schema carries: the value of a
-// literal, the type's neutral value for what only the server can compute, and
-// nil where there is none.
+// literal, the type's neutral value for what a function computes, and nil for
+// any other expression and where there is none.
 func defaultOf(expression string, t valueType) *schema.Value {
-	if expression == "" || t.zero == nil {
+	if expression == "" || !t.literals {
 		return nil
 	}
-	text, kind := literalOf(expression)
-	switch kind {
-	case literalNull:
-		return nil
-	case literalNone:
-		return t.zero
-	default:
+	if computed(expression) {
+		return t.computed
 	}
-	if t.scale > 0 {
-		var ok bool
+	text, ok := literalOf(expression)
+	if !ok {
+		return nil
+	}
+	if t.scaled {
 		if text, ok = withScale(text, t.scale); !ok {
 			return nil
 		}
@@ -30,75 +30,100 @@ func defaultOf(expression string, t valueType) *schema.Value {
 	var owned schema.Arena // the value outlives every batch
 	v, err := t.decode(&owned, []byte(text))
 	if err != nil {
-		return nil // the type has changed since
+		return nil // the type has changed since, or has no form for it
 	}
 	return &v
 }
 
-type literalKind int
+// call is what Debezium takes for a call of a function.
+var call = regexp.MustCompile(`^\(?[A-Za-z0-9_.]+\(.*\)`)
 
-const (
-	literalNone literalKind = iota // something else
-	literalText
-	literalNull
-)
+// clocks are functions that are written like constants.
+var clocks = []string{"current_timestamp", "current_time", "current_date", "localtime", "localtimestamp"}
 
-// literalOf reads an expression as the catalogue writes it: a quoted text, a
-// number, a boolean or NULL, with casts behind it.
-func literalOf(expression string) (text string, kind literalKind) {
-	e := strings.TrimSpace(expression)
-	for strings.HasPrefix(e, "(") && strings.HasSuffix(e, ")") && strings.Count(e, "(") == 1 {
-		e = e[1 : len(e)-1]
-	}
-	if quoted, ok := strings.CutPrefix(e, "'"); ok {
-		var b strings.Builder
-		for i := 0; i < len(quoted); i++ {
-			if quoted[i] != '\'' {
-				b.WriteByte(quoted[i])
-				continue
-			}
-			if i+1 < len(quoted) && quoted[i+1] == '\'' {
-				b.WriteByte('\'')
-				i++
-				continue
-			}
-			if isCasts(quoted[i+1:]) {
-				return b.String(), literalText
-			}
-			return "", literalNone
-		}
-		return "", literalNone
-	}
-	word, casts, found := strings.Cut(e, "::")
-	if found && !isCasts("::"+casts) {
-		return "", literalNone
-	}
-	word = strings.Trim(strings.TrimSpace(word), "()")
-	switch strings.ToLower(word) {
-	case "null":
-		return "", literalNull
-	case "true":
-		return "t", literalText
-	case "false":
-		return "f", literalText
-	}
-	if validDecimal([]byte(word)) {
-		return word, literalText
-	}
-	return "", literalNone
+// computed reports whether a function makes the default.
+func computed(expression string) bool {
+	return call.MatchString(expression) || slices.Contains(clocks, strings.ToLower(expression))
 }
 
-// isCasts reports whether what follows a literal is nothing but casts.
+// number is one as the catalogue writes it, but for those in quotes.
+var number = regexp.MustCompile(`^-?[0-9]+(\.[0-9]+)?([eE][-+]?[0-9]+)?$`)
+
+// literalOf reads an expression as the catalogue writes it: a number, a
+// boolean, or a text in quotes, which may have casts behind it and parentheses
+// around. NULL is no literal: there is no default then.
+func literalOf(expression string) (text string, ok bool) {
+	e := strings.TrimSpace(expression)
+	if e == "true" || e == "false" {
+		return e[:1], true
+	}
+	if number.MatchString(e) {
+		return e, true
+	}
+	e = strings.TrimLeft(e, "(")
+	e = strings.TrimPrefix(e, "B") // of a bit string
+	quoted, ok := strings.CutPrefix(e, "'")
+	if !ok {
+		return "", false
+	}
+	var b strings.Builder
+	for {
+		part, rest, closed := strings.Cut(quoted, "'")
+		b.WriteString(part)
+		if !closed {
+			return "", false
+		}
+		if quoted, ok = strings.CutPrefix(rest, "'"); !ok {
+			return b.String(), isCasts(rest)
+		}
+		b.WriteByte('\'')
+	}
+}
+
+// isCasts reports whether what follows a literal is nothing but casts and
+// parentheses that end before one.
 func isCasts(rest string) bool {
-	return rest == "" || strings.HasPrefix(rest, "::") && !strings.ContainsAny(strings.ReplaceAll(rest, "::", ""), "|+*/<>=:")
+	for rest != "" {
+		if after, ok := strings.CutPrefix(rest, ")"); ok {
+			rest = after
+			continue
+		}
+		after, ok := strings.CutPrefix(rest, "::")
+		if !ok {
+			return false
+		}
+		if rest, ok = cutType(after); !ok {
+			return false
+		}
+	}
+	return true
+}
+
+// typeName is the name of a type as the catalogue writes it: words, parts in
+// double quotes, a schema before a point, a modifier, brackets.
+var typeName = regexp.MustCompile(`^(?:[a-z_][a-z0-9_$]*|"(?:[^"]|"")+")(?:[. ](?:[a-z_][a-z0-9_$]*|"(?:[^"]|"")+"))*(?:\([0-9, -]+\))?(?: [a-z ]+)?(?:\[\])*`)
+
+// cutType returns what follows a type's name.
+func cutType(e string) (rest string, ok bool) {
+	name := typeName.FindString(e)
+	return e[len(name):], name != ""
 }
 
 // withScale gives a decimal number a fixed number of digits after the point;
 // false if it has more.
 func withScale(number string, scale int) (string, bool) {
+	if !validDecimal([]byte(number)) {
+		return number, true // it is judged by whoever decodes it
+	}
 	whole, fraction, _ := strings.Cut(number, ".")
 	if len(fraction) > scale {
-		return "", false
+		if strings.Trim(fraction[scale:], "0") != "" {
+			return "", false
+		}
+		fraction = fraction[:scale]
+	}
+	if scale == 0 {
+		return whole, true
 	}
 	return whole + "." + fraction + strings.Repeat("0", scale-len(fraction)), true
 }

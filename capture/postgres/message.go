@@ -25,7 +25,7 @@ func (s *source) logicalMessage(b *schema.Batch, at lsn, m logicalMessage) error
 	if s.messageSource == nil {
 		var block *schema.Schema
 		block, s.messageSource = s.sourceBlock("", "")
-		content := s.values.unknownType() // bytes by binary.handling.mode
+		content := s.values.rawBytes() // bytes by binary.handling.mode
 		s.messageContent = content.decode
 		s.messageShape = messageSchema(block, content.schema.AsOptional()) // one pointer, for the encoders' caches
 	}

@@ -215,7 +215,7 @@ func (sc *scanner) tables(ctx context.Context, conn *pgconn.PgConn, at lsn, xid,
 		}
 	}
 	slices.Sort(typeOIDs)
-	types, err := readTypes(ctx, conn, slices.Compact(typeOIDs))
+	types, err := sc.readTypes(ctx, conn, slices.Compact(typeOIDs))
 	if err != nil {
 		return nil, err
 	}
@@ -265,10 +265,12 @@ func fillSnapshotSource(row schema.Row, at lsn, xid, micros int64) {
 }
 
 func (sc *scanner) planScan(t sourceTable, info *tableInfo, types map[uint32]*typeInfo) (*scanPlan, error) {
-	p, err := sc.newPlan(t.schema, t.name, info.columns, info, types)
+	p, err := sc.newPlan(sc.log, t.schema, t.name, info.columns, info, types)
 	if err != nil {
 		return nil, err
 	}
+	p.warnOmitted()
+	p.anyLabel = true // the types are as of the view, so there are no others
 	// Only what events have is read.
 	p.columns = slices.DeleteFunc(p.columns, func(c planColumn) bool { return c.to < 0 })
 	names := make([]string, len(p.columns))

@@ -2,12 +2,13 @@ package postgres
 
 import (
 	"errors"
+	"strconv"
 
 	"github.com/penstock/penstock/capture"
 	"github.com/penstock/penstock/settings"
 )
 
-// order is that of Debezium's listing.
+// order is that of Debezium's listing; the last are hidden.
 const order = `
 topic.prefix database.hostname database.port database.user database.password database.dbname
 database.query.timeout.ms plugin.name slot.name publication.name publication.autocreate.mode
@@ -48,6 +49,8 @@ column.mask.with.(d+).chars column.truncate.to.(d+).chars include.schema.comment
 column.propagate.source.type datatype.propagate.source.type
 internal.snapshot.scan.all.columns.force snapshot.tables.order.by.row.count
 heartbeat.action.query include.unknown.datatypes sourceinfo.struct.maker
+event.converting.failure.handling.mode money.fraction.digits
+penstock.unsupported.columns.handling.mode
 `
 
 func definitions() *settings.Set {
@@ -62,6 +65,14 @@ func validSlotName(name string) error {
 	}
 	if !valid {
 		return errors.New("Valid replication slot name must contain only digits, lowercase characters and underscores with length <= 63") //nolint:staticcheck // Debezium's sentence, which clients show
+	}
+	return nil
+}
+
+// validDigits checks money.fraction.digits.
+func validDigits(value string) error {
+	if n, err := strconv.Atoi(value); err != nil || n < 0 || n > 18 {
+		return errors.New("a number between 0 and 18 is expected")
 	}
 	return nil
 }
@@ -256,6 +267,20 @@ func valueDefs() []settings.Def {
 		{
 			Key: "include.unknown.datatypes", Type: settings.Boolean, Default: "false", Importance: settings.Medium, Group: "Events", DisplayName: "Include unknown datatypes", Width: "SHORT",
 			Doc: "Whether columns of types that have no form of their own are published as binary values of their text; otherwise they are left out.",
+		},
+		{
+			Key: "event.converting.failure.handling.mode", Type: settings.String, Default: "warn", Importance: settings.Medium, Group: "Events", DisplayName: "Event converting failure handling", Width: "MEDIUM", Hidden: true,
+			Doc:   "What to do with a value that events have no form for, such as NaN with decimal.handling.mode=precise: warn writes null and logs a warning, skip writes null, fail stops the task at it.",
+			OneOf: []string{"warn", "skip", "fail"},
+		},
+		{
+			Key: "money.fraction.digits", Type: settings.Short, Default: "2", Importance: settings.Low, Group: "Events", DisplayName: "Money fraction digits", Width: "MEDIUM", Hidden: true,
+			Doc: "How many digits after the point a money value has with decimal.handling.mode=precise.", Check: validDigits,
+		},
+		{
+			Key: "penstock.unsupported.columns.handling.mode", Type: settings.String, Default: "warn", Importance: settings.Medium, Group: "Events", DisplayName: "Unsupported columns handling", Width: "SHORT", Hidden: true,
+			Doc:   "What to do with a captured column whose type events do not have: warn leaves it out with a warning, as Debezium does, fail refuses the configuration and stops the task.",
+			OneOf: []string{"warn", "fail"},
 		},
 		{
 			Key: "sourceinfo.struct.maker", Type: settings.Class, Default: "io.debezium.connector.postgresql.PostgresSourceInfoStructMaker", Importance: settings.Low, Group: "Events", DisplayName: "Source info struct maker class", Width: "MEDIUM",

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"slices"
 	"strconv"
 	"time"
 
@@ -351,7 +352,13 @@ func (s *source) decode(ctx context.Context, b *schema.Batch, w walData) error {
 	var err error
 	switch kind {
 	case 'I', 'U', 'D':
-		err = s.change(b, kind, w.at, &r)
+		if err = s.change(b, kind, w.at, &r); errors.Is(err, errNewLabel) {
+			again := reader{b: w.data[1:]}
+			if err := s.relearn(ctx, binary.BigEndian.Uint32(again.b)); err != nil {
+				return err
+			}
+			err = s.change(b, kind, w.at, &again)
+		}
 	case 'B':
 		var m beginMessage
 		m, err = readBegin(&r)
@@ -435,7 +442,7 @@ func (s *source) change(b *schema.Batch, kind byte, at lsn, r *reader) error {
 	default:
 		ev.Op = schema.OpDelete
 	}
-	ev.Table, ev.Before, ev.After = p.table, before, after
+	ev.Table, ev.Before, ev.After = p.tableOf(before, after), before, after
 	ev.Source, ev.TimeMicros = s.sourceRow(&b.Arena, p.source, at), s.micros
 	ev.Transaction = s.transaction(&b.Arena, at)
 	return nil
@@ -484,7 +491,9 @@ func (p *plan) row(b *schema.Batch, t tuple, old schema.Row, keyOnly bool) (sche
 		case 't':
 			v, err := c.decode(&b.Arena, text)
 			if err != nil {
-				return nil, p.columnError(c, err)
+				if v, err = p.mend(c, v, err); err != nil {
+					return nil, err
+				}
 			}
 			row[c.to] = v
 		case 'n':
@@ -502,10 +511,6 @@ func (p *plan) row(b *schema.Batch, t tuple, old schema.Row, keyOnly bool) (sche
 		}
 	}
 	return row, nil
-}
-
-func (p *plan) columnError(c *planColumn, err error) error {
-	return fmt.Errorf("column %s of table %s: %w", c.name, p.table.Path(), err)
 }
 
 // sourceRow fills a source block in.
@@ -578,12 +583,23 @@ func (s *source) relation(ctx context.Context, m relationMessage) error {
 	if err != nil {
 		return err
 	}
-	if before := s.plans[m.oid]; before != nil && before.table != nil && sameTable(before.table, p.table) {
-		// Statistics, an index or the like have changed; encoders keep what
-		// they have compiled for the pointer.
-		p.table = before.table
+	// Often only statistics, an index or the like have changed.
+	former := s.plans[m.oid]
+	p.adopt(former)
+	if former == nil || !slices.Equal(former.omitted, p.omitted) {
+		p.warnOmitted()
 	}
 	s.plans[m.oid] = p
+	return nil
+}
+
+// relearn reads the definition of a table again, one of whose enumerations has
+// got a label since. A label that is unknown even then is taken as it is.
+func (s *source) relearn(ctx context.Context, oid uint32) error {
+	if err := s.relation(ctx, s.plans[oid].relation); err != nil {
+		return err
+	}
+	s.plans[oid].anyLabel = true
 	return nil
 }
 
@@ -616,8 +632,12 @@ func (s *source) describe(ctx context.Context, m relationMessage) (*plan, error)
 			info.key = identity
 		}
 	}
-	p, err := s.newPlan(m.namespace, m.name, columns, info, infos)
-	return p, capture.Permanent(err)
+	p, err := s.newPlan(s.log, m.namespace, m.name, columns, info, infos)
+	if err != nil {
+		return nil, capture.Permanent(err)
+	}
+	p.relation = m
+	return p, nil
 }
 
 // lookup asks the catalogue about a table and its types.
@@ -645,7 +665,7 @@ func (s *source) lookup(ctx context.Context, m relationMessage) (*tableInfo, map
 	}
 	if err == nil {
 		var infos map[uint32]*typeInfo
-		if infos, err = readTypes(ctx, s.catalog, oids); err == nil {
+		if infos, err = s.readTypes(ctx, s.catalog, oids); err == nil {
 			return tables[m.oid], infos, nil
 		}
 	}

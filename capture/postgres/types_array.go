@@ -2,50 +2,67 @@ package postgres
 
 import (
 	"bytes"
+	"errors"
 
 	"github.com/penstock/penstock/schema"
 )
 
-// arrayOf makes the type of arrays of elem, whose catalogue entry is info.
-func (v *valueConfig) arrayOf(elem valueType, info *typeInfo) valueType {
-	s := elem.schema
-	if !elem.requiredElem {
-		s = s.AsOptional()
-	}
-	delimiter := byte(',')
-	if info != nil && info.namespace == catalog && info.name == "box" {
-		delimiter = ';'
-	}
-	return valueType{
-		schema: &schema.Schema{Type: schema.TypeArray, Elem: s},
-		absent: v.absentArray(elem),
+// arrayOf makes the type of arrays of elem.
+func (v *valueConfig) arrayOf(elem valueType, delimiter byte) valueType {
+	t := valueType{
+		schema:  &schema.Schema{Type: schema.TypeArray, Elem: elem.schema.AsOptional()},
+		absent:  v.absentArray(elem),
+		neutral: schema.Seq(schema.KindArray, nil),
+		inArray: elementsNone, // the text of an array has all dimensions
 		decode: func(a *schema.Arena, text []byte) (schema.Value, error) {
 			return decodeArray(a, text, delimiter, elem.decode)
 		},
 	}
+	if elem.inArray == elementsRequired && !elem.schema.Optional {
+		t.wide = t.schema
+		t.schema = &schema.Schema{Type: schema.TypeArray, Elem: elem.schema}
+	}
+	return t
 }
 
 // absentArray is Debezium's placeholder in the shape of an array: its bytes as
 // numbers, or one element that is the placeholder.
 func (v *valueConfig) absentArray(elem valueType) *schema.Value {
-	if elem.schema.Name != "" && elem.schema.Name != schema.NameDebeziumUUID {
-		return nil
-	}
+	one := elem.absent
 	switch elem.schema.Type {
 	case schema.TypeInt16, schema.TypeInt32, schema.TypeInt64:
-		numbers := make([]schema.Value, len(v.placeholder))
-		for i, b := range v.placeholder {
-			numbers[i] = schema.Int(int64(int8(b)))
+		return v.absentNumbers(schema.Int)
+	case schema.TypeFloat32, schema.TypeFloat64:
+		return v.absentNumbers(func(n int64) schema.Value { return schema.Float(float64(n)) })
+	case schema.TypeString:
+		if one == nil {
+			one = constant(schema.String(v.placeholder)) // times and intervals, which alone are never that large
 		}
-		return constant(schema.Seq(schema.KindArray, numbers))
-	case schema.TypeString, schema.TypeBytes:
-		if elem.absent == nil {
-			return nil
-		}
-		return constant(schema.Seq(schema.KindArray, []schema.Value{*elem.absent}))
 	default:
-		return nil
 	}
+	if one == nil {
+		return nil // booleans, and arrays whose elements are
+	}
+	return constant(schema.Seq(schema.KindArray, []schema.Value{*one}))
+}
+
+// absentNumbers is the placeholder's bytes.
+func (v *valueConfig) absentNumbers(of func(int64) schema.Value) *schema.Value {
+	numbers := make([]schema.Value, len(v.placeholder))
+	for i, b := range v.placeholder {
+		numbers[i] = of(int64(int8(b)))
+	}
+	return constant(schema.Seq(schema.KindArray, numbers))
+}
+
+// hasNull reports whether an array has an element that is null.
+func hasNull(v schema.Value) bool {
+	for _, e := range v.Elems() {
+		if e.IsNull() {
+			return true
+		}
+	}
+	return false
 }
 
 // decodeArray reads an array's text. Arrays of several dimensions have their
@@ -69,6 +86,7 @@ func decodeArray(a *schema.Arena, text []byte, delimiter byte, elem decoder) (sc
 		return invalid("an array", text)
 	}
 	elems := a.Row(n)
+	var unknown error // of a label, which is no less a value
 	k := 0
 	for i := 0; i < len(in); {
 		switch in[i] {
@@ -77,7 +95,9 @@ func decodeArray(a *schema.Arena, text []byte, delimiter byte, elem decoder) (sc
 		case '"':
 			quoted, next := quotedText(a, in, i)
 			v, err := elem(a, quoted)
-			if err != nil {
+			if errors.Is(err, errNewLabel) {
+				unknown = err
+			} else if err != nil {
 				return schema.Value{}, err
 			}
 			elems[k] = v
@@ -90,7 +110,9 @@ func decodeArray(a *schema.Arena, text []byte, delimiter byte, elem decoder) (sc
 			}
 			if word := in[i:end]; !isNullWord(word) {
 				v, err := elem(a, word)
-				if err != nil {
+				if errors.Is(err, errNewLabel) {
+					unknown = err
+				} else if err != nil {
 					return schema.Value{}, err
 				}
 				elems[k] = v
@@ -99,7 +121,7 @@ func decodeArray(a *schema.Arena, text []byte, delimiter byte, elem decoder) (sc
 			i = end
 		}
 	}
-	return schema.Seq(schema.KindArray, elems), nil
+	return schema.Seq(schema.KindArray, elems), unknown
 }
 
 func isNullWord(word []byte) bool { return len(word) == 4 && bytes.EqualFold(word, []byte("NULL")) }

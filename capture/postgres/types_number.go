@@ -11,7 +11,10 @@ import (
 )
 
 func boolType(*valueConfig, int32) valueType {
-	return valueType{schema: &schema.Schema{Type: schema.TypeBoolean}, decode: decodeBool, zero: constant(schema.Bool(false))}
+	return valueType{
+		schema: &schema.Schema{Type: schema.TypeBoolean}, decode: decodeBool,
+		neutral: schema.Bool(false), literals: true, computed: constant(schema.Bool(false)),
+	}
 }
 
 func decodeBool(_ *schema.Arena, text []byte) (schema.Value, error) {
@@ -28,7 +31,44 @@ func decodeBool(_ *schema.Arena, text []byte) (schema.Value, error) {
 
 func intType(t schema.Type) func(*valueConfig, int32) valueType {
 	return func(*valueConfig, int32) valueType {
-		return valueType{schema: &schema.Schema{Type: t}, decode: decodeInt, zero: constant(schema.Int(0))}
+		return valueType{
+			schema: &schema.Schema{Type: t}, decode: decodeInt,
+			neutral: schema.Int(0), literals: true, computed: constant(schema.Int(0)),
+		}
+	}
+}
+
+// oidType has no defaults: Debezium does not read those of its columns.
+func oidType(*valueConfig, int32) valueType {
+	return valueType{schema: &schema.Schema{Type: schema.TypeInt64}, decode: decodeInt, neutral: schema.Int(0)}
+}
+
+// numbersType is that of int2vector and oidvector, whose text is numbers with
+// spaces between.
+func numbersType(t schema.Type) func(*valueConfig, int32) valueType {
+	return func(*valueConfig, int32) valueType {
+		return valueType{
+			schema:  &schema.Schema{Type: schema.TypeArray, Elem: &schema.Schema{Type: t}},
+			neutral: schema.Seq(schema.KindArray, nil),
+			inArray: elementsRequired,
+			decode: func(a *schema.Arena, text []byte) (schema.Value, error) {
+				if len(text) == 0 {
+					return schema.Seq(schema.KindArray, nil), nil
+				}
+				cells := a.Row(bytes.Count(text, []byte(" ")) + 1)
+				in := text
+				for i := range cells {
+					var word []byte
+					word, in, _ = bytes.Cut(in, []byte(" "))
+					n, ok := parseInt(word)
+					if !ok {
+						return invalid("a list of numbers", text)
+					}
+					cells[i] = schema.Int(n)
+				}
+				return schema.Seq(schema.KindArray, cells), nil
+			},
+		}
 	}
 }
 
@@ -78,7 +118,7 @@ func floatType(t schema.Type) func(*valueConfig, int32) valueType {
 				}
 				return schema.Float(f), nil
 			},
-			zero: constant(schema.Float(0)),
+			neutral: schema.Float(0), literals: true, computed: constant(schema.Float(0)),
 		}
 	}
 }
@@ -97,35 +137,59 @@ func decimalSchema(precision, scale int) *schema.Schema {
 }
 
 func numericType(v *valueConfig, mod int32) valueType {
-	if v.decimals == "double" {
-		return floatType(schema.TypeFloat64)(v, mod)
-	}
-	precision, scale, zero := 0, -1, "0"
-	if mod >= 4 {
+	precision, scale, scaled := 0, 0, mod >= 4
+	if scaled {
 		precision, scale = int(uint32(mod-4)>>16), int(mod-4)&0x7ff
 		if scale >= 1024 {
 			// A negative scale rounds before the point: the number is whole,
 			// with as many more digits.
 			precision, scale = precision+2048-scale, 0
 		}
-		if scale > 0 {
-			zero = "0." + strings.Repeat("0", scale)
+	}
+	zero := zeroOf(scale)
+	var t valueType
+	switch {
+	case v.decimals == "double":
+		t = floatType(schema.TypeFloat64)(v, mod)
+	case v.decimals == "string":
+		t = textType("")(v, mod)
+		t.decode, t.literals = decodeDecimalText, true
+		t.neutral = schema.Text(zero)
+		if !scaled {
+			zero = "0.0"
+		}
+		t.computed = constant(schema.Text(zero))
+	case !scaled:
+		return variableScaleType(v)
+	default:
+		t = valueType{
+			schema: decimalSchema(precision, scale), decode: decodeDecimal, absent: v.absentDecimal(scale),
+			neutral: schema.Decimal([]byte(zero)), literals: true, computed: constant(schema.Decimal([]byte(zero))),
 		}
 	}
-	switch {
-	case v.decimals == "string":
-		t := textType("")(v, mod)
-		t.zero, t.scale = constant(schema.Text(zero)), scale
-		return t
-	case scale < 0:
-		return variableScaleType()
-	default:
-		return valueType{schema: decimalSchema(precision, scale), decode: decodeDecimal, zero: constant(schema.Decimal([]byte(zero))), scale: scale}
-	}
+	t.scaled, t.scale = scaled, scale
+	return t
 }
 
-// errNotANumber names the remedy; the number has no form as a decimal.
-const whatDecimal = "a decimal number (NaN and Infinity have no form in decimal.handling.mode=precise; use double or string)"
+// zeroOf is zero with a number of digits after the point.
+func zeroOf(scale int) string {
+	if scale == 0 {
+		return "0"
+	}
+	return "0." + strings.Repeat("0", scale)
+}
+
+// absentDecimal has the placeholder's bytes as its unscaled value, as a binary
+// value has them.
+func (v *valueConfig) absentDecimal(scale int) *schema.Value {
+	text, err := schema.AppendDecimal(nil, v.placeholder, scale)
+	if err != nil {
+		return nil // PostgreSQL has no such scale
+	}
+	return constant(schema.Decimal(text))
+}
+
+const whatDecimal = "a decimal number"
 
 func validDecimal(text []byte) bool {
 	digits, points := 0, 0
@@ -143,14 +207,42 @@ func validDecimal(text []byte) bool {
 	return digits > 0 && points <= 1
 }
 
+// notFinite reports whether a text is one of numeric's values that are no
+// numbers, and returns Debezium's word for it.
+func notFinite(text []byte) (word string, yes bool) {
+	switch string(text) {
+	case "NaN":
+		return "NAN", true
+	case "Infinity":
+		return "POSITIVE_INFINITY", true
+	case "-Infinity":
+		return "NEGATIVE_INFINITY", true
+	}
+	return "", false
+}
+
 func decodeDecimal(a *schema.Arena, text []byte) (schema.Value, error) {
 	if !validDecimal(text) {
+		if _, yes := notFinite(text); yes {
+			return schema.Value{}, errNotFinite
+		}
 		return invalid(whatDecimal, text)
 	}
 	return schema.Decimal(a.Copy(text)), nil
 }
 
-func variableScaleType() valueType {
+func decodeDecimalText(a *schema.Arena, text []byte) (schema.Value, error) {
+	if !validDecimal(text) {
+		if word, yes := notFinite(text); yes {
+			return schema.Text(word), nil
+		}
+		return invalid(whatDecimal, text)
+	}
+	return schema.String(a.Copy(text)), nil
+}
+
+// variableScaleType has no defaults: Kafka Connect knows none for structs.
+func variableScaleType(v *valueConfig) valueType {
 	s := &schema.Schema{
 		Type: schema.TypeStruct, Name: schema.NameDebeziumVariableScale, Version: 1, Doc: "Variable scaled decimal",
 		Fields: []schema.Field{
@@ -158,14 +250,19 @@ func variableScaleType() valueType {
 			{Name: "value", Schema: &schema.Schema{Type: schema.TypeBytes}},
 		},
 	}
-	zero := schema.Seq(schema.KindStruct, []schema.Value{schema.Int(0), schema.Bytes([]byte{0})})
-	return valueType{schema: s, decode: decodeVariableScale, zero: &zero, scale: -1}
+	number := func(unscaled []byte) schema.Value {
+		return schema.Seq(schema.KindStruct, []schema.Value{schema.Int(0), schema.Bytes(unscaled)})
+	}
+	return valueType{schema: s, decode: decodeVariableScale, absent: constant(number(v.placeholder)), neutral: number([]byte{0})}
 }
 
 // decodeVariableScale makes the number's unscaled integer and its scale, which
 // is the number of digits after the point without trailing zeros.
 func decodeVariableScale(a *schema.Arena, text []byte) (schema.Value, error) {
 	if !validDecimal(text) {
+		if _, yes := notFinite(text); yes {
+			return schema.Value{}, errNotFinite
+		}
 		return invalid(whatDecimal, text)
 	}
 	scale := 0
@@ -239,29 +336,79 @@ func unscaledBig(a *schema.Arena, text []byte, negative bool) []byte {
 	return b
 }
 
-// moneyType takes money as the C locale writes it, with two digits after the
-// point.
-func moneyType(v *valueConfig, mod int32) valueType {
-	const scale = 2
+// moneyType reads money as the C locale writes it, which takes the server's
+// integer for hundredths; digits is how many of its digits are behind the point
+// in the server's own currency.
+func (v *valueConfig) moneyType(digits int) valueType {
 	var t valueType
+	scale := v.moneyDigits
 	switch v.decimals {
 	case "double":
-		t = floatType(schema.TypeFloat64)(v, mod)
+		t = valueType{schema: &schema.Schema{Type: schema.TypeFloat64}, neutral: schema.Float(0)}
+		t.decode = floatType(schema.TypeFloat64)(v, -1).decode
+		scale = digits
 	case "string":
-		t = textType("")(v, mod)
-		t.absent, t.zero = nil, constant(schema.Text("0.00"))
+		t = valueType{schema: &schema.Schema{Type: schema.TypeString}, neutral: schema.Text(zeroOf(scale)), decode: decodeText}
+		scale = digits
 	default:
-		t = valueType{schema: decimalSchema(0, scale), decode: decodeDecimal, zero: constant(schema.Decimal([]byte("0.00")))}
+		t = valueType{schema: decimalSchema(0, scale), neutral: schema.Decimal([]byte(zeroOf(scale))), decode: decodeDecimal}
 	}
+	t.inArray = elementsNone
 	number := t.decode
 	t.decode = func(a *schema.Arena, text []byte) (schema.Value, error) {
-		plain := a.Make(len(text))[:0]
-		for _, c := range text {
-			if c >= '0' && c <= '9' || c == '.' || c == '-' {
-				plain = append(plain, c)
-			}
+		const longest = 64
+		plain, ok := plainMoney(a.Make(longest)[:0], text, digits, scale)
+		if !ok {
+			return invalid("money", text)
 		}
 		return number(a, plain)
 	}
 	return t
+}
+
+// plainMoney appends -$1,234.56, in which digits are behind the point, as a
+// number with scale digits, rounded half away from zero.
+func plainMoney(dst, text []byte, digits, scale int) ([]byte, bool) {
+	var n uint64
+	count := 0
+	for _, c := range text {
+		if c >= '0' && c <= '9' {
+			n = n*10 + uint64(c-'0')
+			count++
+		}
+	}
+	if count == 0 || count > 19 { // 2^63 has 19 digits
+		return nil, false
+	}
+	negative := text[0] == '-'
+	for ; digits > scale; digits-- {
+		if digits == scale+1 {
+			n += 5
+		}
+		n /= 10
+	}
+	if negative && n != 0 {
+		dst = append(dst, '-')
+	}
+	start := len(dst)
+	dst = strconv.AppendUint(dst, n, 10)
+	for len(dst)-start <= digits { // a digit before the point
+		dst = append(dst, 0)
+		copy(dst[start+1:], dst[start:])
+		dst[start] = '0'
+	}
+	if scale > 0 {
+		if digits == 0 {
+			dst = append(dst, '.')
+		} else {
+			point := len(dst) - digits
+			dst = append(dst, 0)
+			copy(dst[point+1:], dst[point:])
+			dst[point] = '.'
+		}
+		for ; digits < scale; digits++ {
+			dst = append(dst, '0')
+		}
+	}
+	return dst, true
 }

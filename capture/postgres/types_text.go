@@ -2,8 +2,12 @@ package postgres
 
 import (
 	"bytes"
+	"crypto/md5" //nolint:gosec // a name-based UUID is made of it
 	"encoding/base64"
 	"encoding/hex"
+	"errors"
+	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -16,12 +20,8 @@ func textType(name string) func(*valueConfig, int32) valueType {
 	if name != "" {
 		s.Version = 1
 	}
-	zero := constant(schema.Text(""))
-	if name == schema.NameDebeziumJSON {
-		zero = constant(schema.Text("{}"))
-	}
 	return func(v *valueConfig, _ int32) valueType {
-		return valueType{schema: s, decode: decodeText, absent: constant(schema.String(v.placeholder)), zero: zero}
+		return valueType{schema: s, decode: decodeText, absent: constant(schema.String(v.placeholder)), neutral: schema.Text("")}
 	}
 }
 
@@ -29,9 +29,30 @@ func decodeText(a *schema.Arena, text []byte) (schema.Value, error) {
 	return schema.String(a.Copy(text)), nil
 }
 
+// defaultedText is a textType whose columns have defaults in the schema.
+func defaultedText(name string) func(*valueConfig, int32) valueType {
+	of := textType(name)
+	return func(v *valueConfig, mod int32) valueType {
+		t := of(v, mod)
+		t.literals, t.computed = true, constant(schema.Text(""))
+		return t
+	}
+}
+
+func jsonType(v *valueConfig, mod int32) valueType {
+	t := defaultedText(schema.NameDebeziumJSON)(v, mod)
+	t.computed = constant(schema.Text("{}"))
+	return t
+}
+
+// uuidType has in arrays the name-based UUID of the placeholder for what has
+// not changed, as Debezium has. A UUID alone is never that large.
 func uuidType(v *valueConfig, mod int32) valueType {
-	t := textType(schema.NameDebeziumUUID)(v, mod)
-	t.zero = constant(schema.Text("00000000-0000-0000-0000-000000000000"))
+	t := defaultedText(schema.NameDebeziumUUID)(v, mod)
+	t.computed = constant(schema.Text("00000000-0000-0000-0000-000000000000"))
+	sum := md5.Sum(v.placeholder)
+	sum[6], sum[8] = sum[6]&0x0f|0x30, sum[8]&0x3f|0x80
+	t.absent = constant(schema.Text(fmt.Sprintf("%x-%x-%x-%x-%x", sum[:4], sum[4:6], sum[6:8], sum[8:10], sum[10:])))
 	return t
 }
 
@@ -41,24 +62,50 @@ func (v *valueConfig) enumType(labels []string) valueType {
 		Type: schema.TypeString, Name: schema.NameDebeziumEnum, Version: 1,
 		Parameters: []schema.Parameter{{Name: "allowed", Value: strings.Join(labels, ",")}},
 	}
-	t.requiredElem = true
+	t.inArray, t.literals = elementsRequired, true
+	known := make(map[string]struct{}, len(labels))
+	for _, l := range labels {
+		known[l] = struct{}{}
+	}
+	t.decode = func(a *schema.Arena, text []byte) (schema.Value, error) {
+		var err error
+		if _, ok := known[string(text)]; !ok {
+			err = errNewLabel
+		}
+		return schema.String(a.Copy(text)), err
+	}
 	return t
 }
+
+// errNewLabel comes beside the value of an enumeration that was not one when
+// the table was described: ALTER TYPE … ADD VALUE does not describe it anew.
+var errNewLabel = errors.New("a label that the enumeration did not have")
 
 // byteaType has its form from binary.handling.mode.
 func byteaType(v *valueConfig, _ int32) valueType { return v.binaryType(unhex) }
 
 // unknownType takes the text of a type that has no form of its own as bytes.
-func (v *valueConfig) unknownType() valueType {
+// Debezium has geometric types as Java writes them.
+func (v *valueConfig) unknownType(t *typeInfo) valueType {
+	vt := v.rawBytes()
+	if t.namespace == catalog && slices.Contains([]string{"line", "lseg", "box", "path", "polygon", "circle"}, t.name) {
+		vt = v.binaryType(javaNumbers)
+	}
+	vt.inArray = elementsRequired
+	return vt
+}
+
+// rawBytes takes bytes as they are.
+func (v *valueConfig) rawBytes() valueType {
 	return v.binaryType(func(_ *schema.Arena, text []byte) ([]byte, bool) { return text, true })
 }
 
 // binaryType makes bytes of a text by raw, whose result may alias the text.
 func (v *valueConfig) binaryType(raw func(a *schema.Arena, text []byte) ([]byte, bool)) valueType {
 	form := func(a *schema.Arena, b []byte) schema.Value { return schema.Bytes(a.Copy(b)) }
-	s := &schema.Schema{Type: schema.TypeBytes}
+	s, neutral := &schema.Schema{Type: schema.TypeBytes}, schema.Bytes(nil)
 	if v.binary != "bytes" {
-		s = &schema.Schema{Type: schema.TypeString}
+		s, neutral = &schema.Schema{Type: schema.TypeString}, schema.Text("")
 		encoding := base64.StdEncoding
 		switch v.binary {
 		case "hex":
@@ -79,8 +126,12 @@ func (v *valueConfig) binaryType(raw func(a *schema.Arena, text []byte) ([]byte,
 		}
 	}
 	var owned schema.Arena
+	absent := form(&owned, v.placeholder)
+	if v.binary == "hex" {
+		absent = schema.String(v.placeholder) // as Debezium has it
+	}
 	return valueType{
-		schema: s,
+		schema: s, absent: &absent, neutral: neutral,
 		decode: func(a *schema.Arena, text []byte) (schema.Value, error) {
 			b, ok := raw(a, text)
 			if !ok {
@@ -88,7 +139,6 @@ func (v *valueConfig) binaryType(raw func(a *schema.Arena, text []byte) ([]byte,
 			}
 			return form(a, b), nil
 		},
-		absent: constant(form(&owned, v.placeholder)),
 	}
 }
 
@@ -122,18 +172,23 @@ func unhex(a *schema.Arena, text []byte) ([]byte, bool) {
 	return b, true
 }
 
-// bitType makes a boolean of bit(1) and little-endian bytes of the others.
-func bitType(_ *valueConfig, mod int32) valueType {
+// bitType makes a boolean of bit(1) and varbit(1), and little-endian bytes of
+// the others.
+func bitType(v *valueConfig, mod int32) valueType {
 	if mod == 1 {
 		return valueType{
-			schema: &schema.Schema{Type: schema.TypeBoolean},
+			schema:  &schema.Schema{Type: schema.TypeBoolean},
+			neutral: schema.Bool(false), literals: true, computed: constant(schema.Bool(false)),
 			decode: func(_ *schema.Arena, text []byte) (schema.Value, error) {
-				if len(text) != 1 || text[0] != '0' && text[0] != '1' {
+				switch string(text) {
+				case "0", "1":
+					return schema.Bool(text[0] == '1'), nil
+				case "":
+					return schema.Value{}, errNoBit
+				default:
 					return invalid("a bit", text)
 				}
-				return schema.Bool(text[0] == '1'), nil
 			},
-			zero: constant(schema.Bool(false)),
 		}
 	}
 	length := "2147483647"
@@ -145,7 +200,8 @@ func bitType(_ *valueConfig, mod int32) valueType {
 			Type: schema.TypeBytes, Name: schema.NameDebeziumBits, Version: 1,
 			Parameters: []schema.Parameter{{Name: "length", Value: length}},
 		},
-		decode: decodeBits,
+		decode: decodeBits, absent: constant(schema.Bytes(v.placeholder)),
+		neutral: schema.Bytes(nil), literals: true, computed: constant(schema.Bytes(nil)),
 	}
 }
 

@@ -20,6 +20,12 @@ func semantic(t schema.Type, name string) *schema.Schema {
 	return &schema.Schema{Type: t, Name: name, Version: 1}
 }
 
+// neutralIs completes a type whose neutral value is its computed default, too.
+func neutralIs(v schema.Value, t valueType) valueType {
+	t.neutral, t.literals, t.computed = v, true, &v
+	return t
+}
+
 // precision is that of a time or timestamp column.
 func precision(mod int32) int {
 	if mod < 0 || mod > 6 {
@@ -31,11 +37,11 @@ func precision(mod int32) int {
 func dateType(v *valueConfig, _ int32) valueType {
 	switch v.times {
 	case "connect":
-		return valueType{schema: semantic(schema.TypeInt32, schema.NameDate), decode: decodeDate, zero: constant(schema.Int(0))}
+		return neutralIs(schema.Int(0), valueType{schema: semantic(schema.TypeInt32, schema.NameDate), decode: decodeDate})
 	case "isostring":
-		return valueType{schema: semantic(schema.TypeString, "io.debezium.time.IsoDate"), decode: isoDate, zero: constant(schema.Text("1970-01-01Z"))}
+		return neutralIs(schema.Text("1970-01-01Z"), valueType{schema: semantic(schema.TypeString, "io.debezium.time.IsoDate"), decode: isoDate})
 	default:
-		return valueType{schema: semantic(schema.TypeInt32, schema.NameDebeziumDate), decode: decodeDate, zero: constant(schema.Int(0))}
+		return neutralIs(schema.Int(0), valueType{schema: semantic(schema.TypeInt32, schema.NameDebeziumDate), decode: decodeDate})
 	}
 }
 
@@ -163,8 +169,8 @@ func add(a, b int64) int64 {
 
 func timeType(v *valueConfig, mod int32) valueType {
 	of := func(t schema.Type, name string, unit func(micros int64) int64) valueType {
-		return valueType{
-			schema: semantic(t, name), zero: constant(schema.Int(0)),
+		return neutralIs(schema.Int(0), valueType{
+			schema: semantic(t, name),
 			decode: func(_ *schema.Arena, text []byte) (schema.Value, error) {
 				micros, rest, ok := parseTime(text)
 				if !ok || len(rest) > 0 {
@@ -172,21 +178,24 @@ func timeType(v *valueConfig, mod int32) valueType {
 				}
 				return schema.Int(unit(micros)), nil
 			},
-		}
+		})
 	}
 	millis := func(micros int64) int64 { return micros / 1000 }
 	switch {
 	case v.times == "connect":
 		return of(schema.TypeInt32, schema.NameTime, millis)
 	case v.times == "isostring":
-		return valueType{
-			schema: semantic(schema.TypeString, "io.debezium.time.IsoTime"), zero: constant(schema.Text("00:00:00Z")),
+		return neutralIs(schema.Text("00:00:00Z"), valueType{
+			schema: semantic(schema.TypeString, "io.debezium.time.IsoTime"),
 			decode: func(a *schema.Arena, text []byte) (schema.Value, error) {
+				if _, rest, ok := parseTime(text); !ok || len(rest) > 0 {
+					return invalid("a time", text)
+				}
 				out := a.Make(len(text) + 1)
 				out[copy(out, text)] = 'Z'
 				return schema.String(out), nil
 			},
-		}
+		})
 	case v.times == "nanoseconds":
 		return of(schema.TypeInt64, schema.NameDebeziumNanoTime, func(micros int64) int64 { return micros * 1000 })
 	case v.times == "adaptive" && precision(mod) <= 3:
@@ -197,9 +206,10 @@ func timeType(v *valueConfig, mod int32) valueType {
 }
 
 func timestampType(v *valueConfig, mod int32) valueType {
+	const milli, micro, nano = 1_000, 1_000_000, 1_000_000_000
 	of := func(name string, perSecond int64) valueType {
-		return valueType{
-			schema: semantic(schema.TypeInt64, name), zero: constant(schema.Int(0)),
+		return neutralIs(schema.Int(0), valueType{
+			schema: semantic(schema.TypeInt64, name),
 			decode: func(_ *schema.Arena, text []byte) (schema.Value, error) {
 				switch string(text) {
 				case "infinity":
@@ -211,19 +221,21 @@ func timestampType(v *valueConfig, mod int32) valueType {
 				if !ok {
 					return invalid("a timestamp", text)
 				}
+				if perSecond == nano && (seconds <= math.MinInt64/nano || seconds >= math.MaxInt64/nano) {
+					return schema.Value{}, errNanoseconds // the outermost numbers are the infinities
+				}
 				return schema.Int(add(multiply(seconds, perSecond), micros*(perSecond/1000)/1000)), nil
 			},
-		}
+		})
 	}
-	const milli, micro, nano = 1_000, 1_000_000, 1_000_000_000
 	switch {
 	case v.times == "connect":
 		return of(schema.NameTimestamp, milli)
 	case v.times == "isostring":
-		return valueType{
-			schema: semantic(schema.TypeString, "io.debezium.time.IsoTimestamp"), zero: constant(schema.Text("1970-01-01T00:00:00Z")),
+		return neutralIs(schema.Text("1970-01-01T00:00:00Z"), valueType{
+			schema: semantic(schema.TypeString, "io.debezium.time.IsoTimestamp"),
 			decode: func(a *schema.Arena, text []byte) (schema.Value, error) { return isoTimestamp(a, text, -1) },
-		}
+		})
 	case v.times == "nanoseconds":
 		return of(schema.NameDebeziumNanoTimestamp, nano)
 	case v.times != "microseconds" && precision(mod) <= 3:
@@ -242,9 +254,10 @@ func timestamptzType(_ *valueConfig, mod int32) valueType {
 		zero += "." + string(bytes.Repeat([]byte{'0'}, digits))
 	}
 	return valueType{
-		schema: semantic(schema.TypeString, schema.NameDebeziumZonedTimestamp),
-		decode: func(a *schema.Arena, text []byte) (schema.Value, error) { return isoTimestamp(a, text, digits) },
-		zero:   constant(schema.Text(zero + "Z")),
+		schema:   semantic(schema.TypeString, schema.NameDebeziumZonedTimestamp),
+		decode:   func(a *schema.Arena, text []byte) (schema.Value, error) { return isoTimestamp(a, text, digits) },
+		neutral:  schema.Text("1970-01-01T00:00:00Z"),
+		literals: true, computed: constant(schema.Text(zero + "Z")),
 	}
 }
 
@@ -333,7 +346,7 @@ func isoDate(a *schema.Arena, text []byte) (schema.Value, error) {
 
 // timetzType is moved to UTC, with as many digits as are needed.
 func timetzType(*valueConfig, int32) valueType {
-	return valueType{schema: semantic(schema.TypeString, schema.NameDebeziumZonedTime), decode: decodeTimetz, zero: constant(schema.Text("00:00:00Z"))}
+	return valueType{schema: semantic(schema.TypeString, schema.NameDebeziumZonedTime), decode: decodeTimetz, neutral: schema.Text("00:00:00Z")}
 }
 
 func decodeTimetz(a *schema.Arena, text []byte) (schema.Value, error) {
@@ -393,9 +406,9 @@ func appendFraction(out []byte, micros int64) []byte {
 
 func intervalType(v *valueConfig, _ int32) valueType {
 	if v.intervals == "string" {
-		return valueType{schema: semantic(schema.TypeString, schema.NameDebeziumInterval), decode: intervalText, zero: constant(schema.Text("P0Y0M0DT0H0M0S"))}
+		return neutralIs(schema.Text("P0Y0M0DT0H0M0S"), valueType{schema: semantic(schema.TypeString, schema.NameDebeziumInterval), decode: intervalText})
 	}
-	return valueType{schema: semantic(schema.TypeInt64, schema.NameDebeziumMicroDuration), decode: intervalMicros, zero: constant(schema.Int(0))}
+	return neutralIs(schema.Int(0), valueType{schema: semantic(schema.TypeInt64, schema.NameDebeziumMicroDuration), decode: intervalMicros})
 }
 
 type interval struct{ months, days, micros int64 }
