@@ -1,7 +1,9 @@
 package postgres_test
 
 import (
+	"cmp"
 	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"math/big"
@@ -273,6 +275,51 @@ var unknownTypes = []typeCase{
 	{"cube[]", "array<bytes>", []string{"ARRAY['(1,2)'::cube]", "[" + text("(1, 2)") + "]"}},
 }
 
+// standIn makes a type with the name and the text of one of an extension that
+// cannot be had here.
+func standIn(name, delimiter string) string {
+	return fmt.Sprintf(`CREATE TYPE %[1]s;
+CREATE FUNCTION %[1]s_in(cstring) RETURNS %[1]s AS 'textin' LANGUAGE internal IMMUTABLE STRICT;
+CREATE FUNCTION %[1]s_out(%[1]s) RETURNS cstring AS 'textout' LANGUAGE internal IMMUTABLE STRICT;
+CREATE TYPE %[1]s (INPUT = %[1]s_in, OUTPUT = %[1]s_out, LIKE = text, DELIMITER = '%[2]s')`, name, delimiter)
+}
+
+const (
+	pointWKB   = "0101000000000000000000F03F0000000000000040"
+	pointEWKB  = "0101000020E6100000000000000000F03F0000000000000040"
+	pointXDR   = "00200000010000109B3FF00000000000004000000000000000"
+	vectorList = "'[0.1,-2,3e-05]'"
+)
+
+// standInTypes are those of PostGIS and pgvector.
+var standInTypes = []typeCase{
+	{"geometry", "struct io.debezium.data.geometry.Geometry{wkb bytes, srid int32?}", []string{
+		"'" + pointWKB + "'", `{"wkb":` + unhex(pointWKB) + `,"srid":null}`, "'" + pointEWKB + "'", `{"wkb":` + unhex(pointEWKB) + `,"srid":4326}`, "'" + pointXDR + "'", `{"wkb":` + unhex(pointXDR) + `,"srid":4251}`,
+	}},
+	{"geography", "struct io.debezium.data.geometry.Geography{wkb bytes, srid int32?}", []string{"'" + pointEWKB + "'", `{"wkb":` + unhex(pointEWKB) + `,"srid":4326}`}},
+	{"vector", "array<double> io.debezium.data.DoubleVector", []string{vectorList, "[0.1,-2.0,3.0E-5]"}},
+	{"halfvec", "array<float> io.debezium.data.FloatVector", []string{vectorList, "[0.1,-2.0,3.0E-5]"}},
+	{"sparsevec", "struct io.debezium.data.SparseDoubleVector{dimensions int16, vector map<int16,double>}", []string{
+		"'{1:0.5,17:2,3:-1}/20'", `{"dimensions":20,"vector":[[1,0.5],[17,2.0],[3,-1.0]]}`, "'{}/5'", `{"dimensions":5,"vector":[]}`, "'{1:1}/40000'", "null",
+	}},
+	{"geometry[]", "array<struct io.debezium.data.geometry.Geometry{wkb bytes, srid int32?}?>", []string{"'{" + pointWKB + ":NULL:" + pointEWKB + "}'", `[{"wkb":` + unhex(pointWKB) + `,"srid":null},null,{"wkb":` + unhex(pointEWKB) + `,"srid":4326}]`}},
+	{"geography[]", "array<struct io.debezium.data.geometry.Geography{wkb bytes, srid int32?}?>", []string{"'{" + pointWKB + "}'", `[{"wkb":` + unhex(pointWKB) + `,"srid":null}]`}},
+	{"vector[]", "array<array<double> io.debezium.data.DoubleVector>", []string{`'{"[1,2]"}'`, "[[1.0,2.0]]"}},
+}
+
+var standIns = strings.Join([]string{
+	standIn("geometry", ":"), standIn("geography", ":"), standIn("vector", ","), standIn("halfvec", ","), standIn("sparsevec", ","),
+}, ";")
+
+// unhex is the JSON of bytes in hexadecimal digits.
+func unhex(digits string) string {
+	b, err := hex.DecodeString(digits)
+	if err != nil {
+		panic(err)
+	}
+	return raw(b...)
+}
+
 // formless are types that Debezium leaves out whatever the settings.
 var formless = []string{"money[]", "name[]", "interval[]", "varbit[]", "xml[]", "point[]", "refcursor[]"}
 
@@ -339,10 +386,12 @@ func TestTypes_AppearAsInDebezium(t *testing.T) {
 	for name, c := range map[string]struct {
 		version  string
 		settings []string
+		objects  string
 		types    []typeCase
 	}{
 		"defaults":       {types: defaultTypes},
 		"defaults on 15": {version: "15", types: defaultTypes},
+		"extensions":     {objects: standIns, types: standInTypes},
 		"unknown":        {types: unknownTypes, settings: []string{"include.unknown.datatypes", "true"}},
 		"unknown on 15":  {version: "15", types: unknownTypes, settings: []string{"include.unknown.datatypes", "true"}},
 		"text": {types: isoTypes, settings: []string{
@@ -362,7 +411,7 @@ func TestTypes_AppearAsInDebezium(t *testing.T) {
 				version = "18"
 			}
 			b := setup(t, servers.Postgres(t, servers.Version(version)), c.settings...)
-			b.exec(typeObjects)
+			b.exec(cmp.Or(c.objects, typeObjects))
 			var columns []string
 			for i, tc := range c.types {
 				columns = append(columns, fmt.Sprintf("c%d %s", i, tc.typ))
