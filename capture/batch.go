@@ -8,9 +8,16 @@ import (
 	"github.com/penstock/penstock/schema"
 )
 
-// outKeep is how many bytes of encoded records a batch keeps for its next
-// round; one that grew beyond gives its memory back.
-const outKeep = 8 << 20
+const (
+	// outAim is how many bytes of encoded records a batch should come to. With
+	// their schemas in JSON, records are many times as large as the rows.
+	outAim = 1 << 20
+	// outKeep is how many bytes of encoded records a batch keeps for its next
+	// round; one that grew beyond gives its memory back.
+	outKeep = 4 << 20
+	// leastEvents in a full batch, however large the records are.
+	leastEvents = 16
+)
 
 // batch is a schema.Batch on its way round the ring, with the memory that its
 // stages write into.
@@ -83,6 +90,15 @@ func (b *batch) slice(s span) []byte {
 		return nil
 	}
 	return b.out[s.from:s.to:s.to]
+}
+
+// fit returns how many events a batch should have for the records to come to
+// outAim, judging by this one. It is not more than most.
+func (b *batch) fit(most int) int {
+	if len(b.out) == 0 {
+		return most
+	}
+	return min(most, max(leastEvents, len(b.Events)*outAim/len(b.out)))
 }
 
 // done counts one promise; the last one tells the committer.

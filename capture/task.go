@@ -60,6 +60,7 @@ type Task struct {
 	SaveEvery, DrainWithin time.Duration
 
 	durable atomic.Pointer[schema.Position]
+	events  atomic.Int64 // at most in the next batch
 }
 
 // The defaults of a Task. Rows in flight count for more than workers: a
@@ -178,10 +179,9 @@ func (t *Task) pump(ctx context.Context, src Source, from schema.Position) error
 	})()
 
 	for range n {
-		b := newBatch(func(err error) { cut(err) })
-		b.MaxEvents = t.Events
-		free <- b
+		free <- newBatch(func(err error) { cut(err) })
 	}
+	t.events.Store(int64(or(t.Events, schema.DefaultBatchEvents)))
 	sh := newShaper(t.Shape)
 	in := &intake{src: src, free: free, work: work, order: order}
 	if t.Shape.Transactions != "" {
@@ -245,6 +245,7 @@ func (t *Task) read(ctx, failed context.Context, in *intake) error {
 		case <-ctx.Done():
 			return nil
 		case b := <-in.free:
+			b.MaxEvents = int(t.events.Load())
 			if err := in.src.Next(ctx, &b.Batch); ctx.Err() != nil {
 				return nil
 			} else if err != nil {
@@ -370,6 +371,7 @@ func (t *Task) commit(ctx context.Context, inflight <-chan *batch, free chan<- *
 			if b.End != nil {
 				unsaved = b.End
 			}
+			t.events.Store(int64(b.fit(or(t.Events, schema.DefaultBatchEvents))))
 			free <- b.reset()
 		case <-timer.C:
 			if err := save(); err != nil {

@@ -682,3 +682,74 @@ func TestTask_FailsAtARowWithoutItsKey(t *testing.T) {
 		})
 	}
 }
+
+// wordy makes records that are many times as large as the rows, as JSON with
+// its schemas is.
+type wordy struct{ text }
+
+func (wordy) Encoder(context.Context, string, *schema.Schema) (converters.Encoder, error) {
+	return wordy{}, nil
+}
+
+func (wordy) Append(dst []byte, v schema.Value) ([]byte, error) {
+	dst, err := text{}.Append(dst, v)
+	return append(dst, make([]byte, 8000)...), err
+}
+
+// eager is a source that fills every batch.
+type eager struct {
+	counter
+	sizes []int
+}
+
+func (e *eager) Next(ctx context.Context, b *schema.Batch) error {
+	for !b.Full() && e.next <= e.last {
+		e.events = 1
+		if err := e.counter.Next(ctx, b); err != nil {
+			return err
+		}
+	}
+	if n := len(b.Events); n > 0 {
+		e.sizes = append(e.sizes, n)
+		return nil
+	}
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+// TestTask_FitsBatchesToTheirRecords bounds what a ring of batches holds.
+func TestTask_FitsBatchesToTheirRecords(t *testing.T) {
+	t.Parallel()
+	const last, batches = 10_000, 4
+	c := cluster(t, "p.s.numbers")
+	cl := client(t, c)
+	defer cl.Close()
+	mem := memory{t: t}
+	src := &eager{counter: counter{t: t, next: 1, last: last, saved: mem.n}}
+	sh := shape()
+	sh.Value = wordy{}
+	ctx, cancel := context.WithCancel(t.Context())
+	var acked []int
+	records := 0
+	task := &capture.Task{
+		Name: "x", Offsets: &mem, Kafka: cl, Shape: sh, Logger: slog.New(slog.DiscardHandler), Batches: batches, SaveEvery: time.Millisecond,
+		Observer: capture.Observer{Acked: func(n, bytes int) {
+			acked = append(acked, bytes)
+			if records += n; records == last {
+				cancel()
+			}
+		}},
+		Open: func(context.Context, schema.Position) (capture.Source, error) { return src, nil },
+	}
+	if err := task.Run(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if n := src.sizes[0]; n != schema.DefaultBatchEvents {
+		t.Errorf("the first batch had %d events, want %d", n, schema.DefaultBatchEvents)
+	}
+	for i, bytes := range acked[2*batches:] { // until the first had come round
+		if bytes > 1<<20+1<<18 {
+			t.Fatalf("batch %d of %d had %d bytes of records, want about a MiB", 2*batches+i, len(acked), bytes)
+		}
+	}
+}
