@@ -2,7 +2,6 @@ package capture
 
 import (
 	"fmt"
-	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -76,7 +75,8 @@ func NewFilter(v settings.Values, namespace string, builtin func(name string) bo
 	if v.Bool("table.ignore.builtin") {
 		f.builtin = builtin
 	}
-	return f, append(problems, columnRules(v.Raw())...)
+	_, invalid := ParseColumnRules(v.Raw())
+	return f, append(problems, invalid...)
 }
 
 // rawList returns a list's text; v.List would have split it.
@@ -85,19 +85,6 @@ func rawList(v settings.Values, key string) string {
 		return ""
 	}
 	return v.Raw()[key]
-}
-
-// columnRules refuses the settings whose key holds a parameter, which no
-// definition can match by name: what was to be masked must not slip through.
-func columnRules(raw map[string]string) settings.Problems {
-	var problems settings.Problems
-	for _, key := range slices.Sorted(maps.Keys(raw)) {
-		if strings.HasPrefix(key, "column.mask.") || strings.HasPrefix(key, "column.truncate.to.") {
-			problems = append(problems, settings.Problem{Key: key, Message: fmt.Sprintf(
-				"The '%s' setting is not supported yet: values are not masked or cut. Remove it, and keep the columns out with column.exclude.list.", key)})
-		}
-	}
-	return problems
 }
 
 // parsePatterns reads a comma-separated list of regular expressions; a comma

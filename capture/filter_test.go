@@ -116,7 +116,10 @@ func TestNewFilter_Problems(t *testing.T) {
 			"table.exclude.list", `The 'table.exclude.list' value is invalid: "table.include.list" is already specified`,
 		},
 		"bad expression": {map[string]string{"schema.include.list": "("}, "schema.include.list", "missing closing )"},
-		"mask":           {map[string]string{"column.mask.with.5.chars": "a.b.c"}, "column.mask.with.5.chars", "column.exclude.list"},
+		"a bad mask":     {map[string]string{"column.mask.with.5.chars": "("}, "column.mask.with.5.chars", "missing closing )"},
+		"no such mask":   {map[string]string{"column.mask.with.five.chars": "a.b.c"}, "column.mask.with.five.chars", "column.mask.with.<n>.chars"},
+		"no such hash":   {map[string]string{"column.mask.hash.v2.CRC.with.salt.x": "a.b.c"}, "column.mask.hash.v2.CRC.with.salt.x", "SHA-256"},
+		"a huge mask":    {map[string]string{"column.mask.with.99999999999999999999.chars": "a.b.c"}, "column.mask.with.99999999999999999999.chars", "more than"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

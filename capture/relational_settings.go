@@ -140,6 +140,10 @@ func hiddenSettings() []settings.Def {
 			OneOf: []string{"none", "avro", "avro_unicode"},
 		},
 		{
+			Key: "skip.messages.without.change", Type: settings.Boolean, Default: "false", Importance: settings.Low, Group: group, DisplayName: "Skip messages without change", Width: "SHORT", Hidden: true,
+			Doc: "Whether to leave out updates that change none of the columns that events contain. Postgres logs what a row was only under REPLICA IDENTITY FULL.",
+		},
+		{
 			Key: "topic.delimiter", Type: settings.String, Default: ".", Importance: settings.Low, Group: group, DisplayName: "Topic delimiter", Width: "SHORT", Hidden: true,
 			Doc: "What stands between the parts of a topic's name.",
 		},
@@ -417,7 +421,6 @@ func valueSettings() []settings.Def {
 
 func eventSettings() []settings.Def {
 	const group = "Events"
-	const noMask = "values are not masked or cut yet; keep the column out with column.exclude.list"
 	return []settings.Def{
 		{
 			Key: "converters", Type: settings.String, Importance: settings.Low, Group: group, DisplayName: "List of prefixes defining custom values converters.", Width: "MEDIUM",
@@ -502,27 +505,27 @@ func eventSettings() []settings.Def {
 		},
 		{
 			Key: "column.mask.hash.([^.]+).with.salt.(.+)", Type: settings.String, Importance: settings.Medium, Group: group, DisplayName: "Mask Columns Using Hash and Salt", Width: "LONG",
-			Doc: "Columns whose text is replaced by a hash; the key names algorithm and salt.", Unsupported: noMask,
+			Doc: "Columns whose text is replaced by a hash; the key names algorithm and salt.",
 		},
 		{
 			Key: "column.mask.with.(d+).chars", Type: settings.String, Importance: settings.Medium, Group: group, DisplayName: "Mask Columns With n Asterisks", Width: "NONE",
-			Doc: "Columns whose text is replaced by asterisks; the key says how many.", Unsupported: noMask,
+			Doc: "Columns whose text is replaced by asterisks; the key says how many.",
 		},
 		{
 			Key: "column.truncate.to.(d+).chars", Type: settings.Int, Importance: settings.Medium, Group: group, DisplayName: "Truncate Columns To n Characters", Width: "NONE",
-			Doc: "Columns whose text is cut; the key says to how many characters.", Unsupported: noMask,
+			Doc: "Columns whose text is cut; the key says to how many characters.",
 		},
 		{
 			Key: "include.schema.comments", Type: settings.Boolean, Default: "false", Importance: settings.Medium, Group: group, DisplayName: "Include Table and Column Comments", Width: "SHORT",
-			Doc: "Whether schemas carry the comments of tables and columns.", Unsupported: "comments are not read yet; leave it false",
+			Doc: "Whether schemas carry the comments of tables and columns.", Ignored: "this database's comments are not in events, as with Debezium",
 		},
 		{
 			Key: "column.propagate.source.type", Type: settings.List, Importance: settings.Medium, Group: group, DisplayName: "Propagate Source Types by Columns", Width: "NONE",
-			Doc: "Columns whose schemas carry type, length and scale of the source.", Unsupported: noRuleYet,
+			Doc: "Regular expressions of the columns whose schemas carry type, length and scale of the source.", Check: validRegexList,
 		},
 		{
 			Key: "datatype.propagate.source.type", Type: settings.List, Importance: settings.Medium, Group: group, DisplayName: "Propagate Source Types by Data Type", Width: "NONE",
-			Doc: "Types of columns whose schemas carry type, length and scale of the source.", Unsupported: noRuleYet,
+			Doc: "Regular expressions of the types of columns whose schemas carry type, length and scale of the source, each for the whole name: schema or database, table, type.", Check: validRegexList,
 		},
 		{
 			Key: "internal.snapshot.scan.all.columns.force", Type: settings.Boolean, Default: "false", Importance: settings.Low, Group: group, DisplayName: "Snapshot force scan all columns of all tables", Width: "SHORT",

@@ -13,7 +13,9 @@ import (
 // converters, so that whoever reads the log can count what an event becomes.
 type tableRules struct {
 	table *schema.Table
-	key   []int // places in the columns
+	key   []int          // places in the columns
+	row   *schema.Schema // of the rows in events
+	cells []cellChange   // to the rows' values, in the order of columns
 }
 
 // rules returns a table's rules.
@@ -33,8 +35,42 @@ func (s *shaper) rulesOf(t *schema.Table) (*tableRules, error) {
 		return nil, err
 	}
 	r := &tableRules{table: t, key: key}
+	if r.row, r.cells, err = s.rowSchema(t); err != nil {
+		return nil, err
+	}
 	s.ruled[t] = r
 	return r, nil
+}
+
+// rowSchema returns the schema of a table's rows, and what happens to their
+// values.
+func (s *shaper) rowSchema(t *schema.Table) (*schema.Schema, []cellChange, error) {
+	row := &schema.Schema{Type: schema.TypeStruct, Optional: true, Name: adjustName(s.Naming.Schemas, s.Naming.Table(t)+".Value")}
+	var cells []cellChange
+	names := map[string]string{}
+	for i := range t.Columns {
+		c := &t.Columns[i]
+		f := s.field(c)
+		if other, taken := names[f.Name]; taken {
+			return nil, nil, Permanent(fmt.Errorf("columns %q and %q are both called %q by field.name.adjustment.mode=%s: exclude one of them", other, c.Name, f.Name, s.Naming.Fields))
+		}
+		names[f.Name] = c.Name
+		if rule := ruleFor(s.Columns, t, c); rule != nil {
+			f.Schema = rule.schemaOf(c)
+			if change, any := rule.changeOf(c, i); any {
+				cells = append(cells, change)
+			} else if (rule.mask != nil || rule.hash != nil) && s.log != nil {
+				s.log.Warn("a column that is to be masked is published as it is, since its values are no text; exclude it (column.exclude.list)", "table", t.Path(), "column", c.Name)
+			}
+		}
+		row.Fields = append(row.Fields, f)
+	}
+	return row, cells, nil
+}
+
+// field is a column as keys have it: nothing is masked in them.
+func (s *shaper) field(c *schema.Column) schema.Field {
+	return schema.Field{Name: adjustField(s.Naming.Fields, c.Name), Schema: c.Schema, Absent: c.Absent}
 }
 
 // keyPlaces returns the places of a table's key columns.
@@ -66,6 +102,8 @@ const (
 // effect tells what an event becomes.
 func (s *shaper) effect(r *tableRules, ev *schema.Event) effect {
 	switch {
+	case s.SkipUnchanged && ev.Op == schema.OpUpdate && ev.Before != nil && r.unchanged(ev.Before, ev.After):
+		return effectNone
 	case ev.Op == schema.OpUpdate && ev.Before != nil && r.keyChanged(ev.Before, ev.After):
 		return effectRekey
 	case s.skip[ev.Op]:
@@ -100,6 +138,22 @@ func (r *tableRules) keyChanged(before, after schema.Row) bool {
 		}
 	}
 	return false
+}
+
+// unchanged reports whether two images of a row are published alike.
+func (r *tableRules) unchanged(before, after schema.Row) bool {
+	cells := r.cells
+	for at := range after {
+		if len(cells) > 0 && cells[0].at == at {
+			if !cells[0].equal(before[at], after[at]) {
+				return false
+			}
+			cells = cells[1:]
+		} else if !before[at].Equal(after[at]) {
+			return false
+		}
+	}
+	return true
 }
 
 // old returns a column of an old row, absent if the log does not have it.

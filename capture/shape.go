@@ -3,6 +3,7 @@ package capture
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"regexp"
 	"strings"
 	"sync"
@@ -28,6 +29,12 @@ type Shape struct {
 	// Headers are appended to every record of a table's topic
 	// (extended.headers.enabled).
 	Headers []kgo.RecordHeader
+	// Columns say what to do with single columns; the first that matches one
+	// decides.
+	Columns []ColumnRule
+	// SkipUnchanged leaves out updates of which nothing is seen in the events
+	// (skip.messages.without.change).
+	SkipUnchanged bool
 	// Transactions is the topic of transactions' begin and end; empty without
 	// transaction metadata (provide.transaction.metadata).
 	Transactions string
@@ -114,6 +121,7 @@ type recordShape struct {
 type shaper struct {
 	Shape
 	skip [256]bool
+	log  *slog.Logger // may be nil
 
 	mu          sync.Mutex
 	ruled       map[*schema.Table]*tableRules
@@ -159,14 +167,10 @@ func (s *shaper) compile(ctx context.Context, t *schema.Table) (*plan, error) {
 	if err := s.ensureTopic(ctx, p.topic); err != nil {
 		return nil, err
 	}
-	row, err := s.rowSchema(t, p.topic)
-	if err != nil {
-		return nil, err
-	}
 	if len(p.key) > 0 {
 		key := &schema.Schema{Type: schema.TypeStruct, Name: adjustName(s.Naming.Schemas, p.topic+".Key")}
 		for _, at := range p.key {
-			key.Fields = append(key.Fields, row.Fields[at])
+			key.Fields = append(key.Fields, s.field(&t.Columns[at]))
 		}
 		if p.keyEnc, err = s.Key.Encoder(ctx, p.topic, key); err != nil {
 			return nil, fmt.Errorf("key converter: %w", err)
@@ -178,8 +182,8 @@ func (s *shaper) compile(ctx context.Context, t *schema.Table) (*plan, error) {
 	envelope := &schema.Schema{
 		Type: schema.TypeStruct, Name: adjustName(s.Naming.Schemas, p.topic+".Envelope"), Version: 2,
 		Fields: []schema.Field{
-			fieldBefore:      {Name: "before", Schema: row},
-			fieldAfter:       {Name: "after", Schema: row},
+			fieldBefore:      {Name: "before", Schema: p.row},
+			fieldAfter:       {Name: "after", Schema: p.row},
 			fieldSource:      {Name: "source", Schema: t.Source},
 			fieldTransaction: {Name: "transaction", Schema: TransactionBlock},
 			fieldOp:          {Name: "op", Schema: &schema.Schema{Type: schema.TypeString}},
@@ -195,20 +199,6 @@ func (s *shaper) compile(ctx context.Context, t *schema.Table) (*plan, error) {
 }
 
 var optionalInt64 = &schema.Schema{Type: schema.TypeInt64, Optional: true}
-
-func (s *shaper) rowSchema(t *schema.Table, topic string) (*schema.Schema, error) {
-	row := &schema.Schema{Type: schema.TypeStruct, Optional: true, Name: adjustName(s.Naming.Schemas, topic+".Value")}
-	names := map[string]string{}
-	for _, c := range t.Columns {
-		name := adjustField(s.Naming.Fields, c.Name)
-		if other, taken := names[name]; taken {
-			return nil, Permanent(fmt.Errorf("columns %q and %q are both called %q by field.name.adjustment.mode=%s: exclude one of them", other, c.Name, name, s.Naming.Fields))
-		}
-		names[name] = c.Name
-		row.Fields = append(row.Fields, schema.Field{Name: name, Schema: c.Schema, Absent: c.Absent})
-	}
-	return row, nil
-}
 
 func (s *shaper) ensureTopic(ctx context.Context, topic string) error {
 	if _, ok := s.topics[topic]; ok {
@@ -270,8 +260,11 @@ type encoder struct {
 	envelope [envelopeFields]schema.Value
 	keyRow   []schema.Value
 	block    [blockFields]schema.Value
-	lastT    *schema.Table
-	last     *plan
+	// Rows with masked values, and the text of these.
+	before, after schema.Row
+	text          []byte
+	lastT         *schema.Table
+	last          *plan
 }
 
 // encode fills in the batch's records.
@@ -444,6 +437,11 @@ func (e *encoder) keyHeaderOf(p *plan, after, before schema.Row) ([]byte, error)
 func (e *encoder) value(b *batch, p *plan, key span, ev *schema.Event, op schema.Op, before, after schema.Row, header *kgo.RecordHeader) error {
 	e.envelope[fieldBefore] = rowValue(before)
 	e.envelope[fieldAfter] = rowValue(after)
+	if len(p.cells) > 0 {
+		e.text = e.text[:0]
+		e.envelope[fieldBefore] = e.changed(&e.before, p, before)
+		e.envelope[fieldAfter] = e.changed(&e.after, p, after)
+	}
 	e.envelope[fieldSource] = rowValue(ev.Source)
 	e.envelope[fieldOp] = opValues[op]
 	from := len(b.out)
@@ -453,6 +451,20 @@ func (e *encoder) value(b *batch, p *plan, key span, ev *schema.Event, op schema
 	}
 	b.add(p.topic, key, span{from, len(b.out), true}, e.headers(header), ev.TimeMicros)
 	return nil
+}
+
+// changed returns a row with the values that the column rules make of it, in
+// memory that is used again for the next one.
+func (e *encoder) changed(scratch *schema.Row, p *plan, row schema.Row) schema.Value {
+	if row == nil {
+		return schema.Value{}
+	}
+	*scratch = append((*scratch)[:0], row...)
+	for i := range p.cells {
+		c := &p.cells[i]
+		(*scratch)[c.at] = c.apply(&e.text, row[c.at])
+	}
+	return schema.Seq(schema.KindStruct, *scratch)
 }
 
 var opValues = func() (values [256]schema.Value) {

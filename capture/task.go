@@ -183,6 +183,7 @@ func (t *Task) pump(ctx context.Context, src Source, from schema.Position) error
 	}
 	t.events.Store(int64(or(t.Events, schema.DefaultBatchEvents)))
 	sh := newShaper(t.Shape)
+	sh.log = t.Logger
 	in := &intake{src: src, free: free, work: work, order: order}
 	if t.Shape.Transactions != "" {
 		var err error

@@ -27,10 +27,23 @@ type Column struct {
 	Schema *Schema
 	// Absent is written where a value is not in the log; nil means null.
 	Absent *Value
+	// Origin is the column's type at the source.
+	Origin Origin
 	// Unlogged says that an old row never has the column, since it does not
 	// belong to the table's replica identity. What Event.Before has in its
 	// place is no value of the row.
 	Unlogged bool
+}
+
+// Origin is how a source declares a column, for settings that go by types and
+// for consumers that ask for it (column.propagate.source.type).
+type Origin struct {
+	// Type is the type's name as Debezium's connector for the source has it.
+	Type string
+	// Length and Scale are what the type is declared with, or stands for
+	// without; -1 if there is no such thing.
+	Length, Scale int
+	Comment       string
 }
 
 // Path returns the table's name as the source's users write it in include

@@ -59,13 +59,38 @@ func (d *definition) shape(cfg *config) (*shape, error) {
 			return nil, err
 		}
 		s.cells[i] = len(t.Columns)
-		t.Columns = append(t.Columns, schema.Column{Name: c.Name, Schema: sch})
+		t.Columns = append(t.Columns, schema.Column{Name: c.Name, Schema: sch, Origin: originOf(c, cfg.values.comments)})
 	}
 	for _, k := range d.key {
 		t.Key = append(t.Key, s.cells[k])
 	}
 	s.table = t
 	return s, nil
+}
+
+// originOf is a column's type as Debezium shows it.
+func originOf(c *ddl.Column, comments bool) schema.Origin {
+	o := schema.Origin{Type: c.Type, Length: c.Length, Scale: c.Scale}
+	if c.Unsigned {
+		o.Type += " UNSIGNED"
+	}
+	if c.Zerofill {
+		o.Type += " ZEROFILL"
+	}
+	switch c.Type {
+	case "ENUM":
+		o.Length = 1
+	case "SET":
+		o.Length = max(0, 2*len(c.Members)-1)
+	case "DATETIME", "TIMESTAMP", "TIME":
+		if o.Length == 0 {
+			o.Length = -1
+		}
+	}
+	if comments {
+		o.Comment = c.Comment
+	}
+	return o
 }
 
 // The fields of the source block, in Debezium's order.

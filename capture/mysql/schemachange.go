@@ -175,42 +175,25 @@ func (k *schemaChanges) column(b *schema.Batch, c *ddl.Column, position int) sch
 	if !ok {
 		jdbc = 1111 // OTHER
 	}
-	typeName := c.Type
-	if c.Unsigned {
-		typeName += " UNSIGNED"
-	}
-	if c.Zerofill {
-		typeName += " ZEROFILL"
-	}
-	length := c.Length
+	origin := originOf(c, k.comments)
 	v := b.Row(15)
 	v[0], v[1] = schema.Text(c.Name), schema.Int(jdbc)
-	v[3], v[4] = schema.Text(typeName), schema.Text(typeName)
+	v[3], v[4] = schema.Text(origin.Type), schema.Text(origin.Type)
 	if c.Charset != "" && c.Charset != "binary" && c.Type != "JSON" {
 		v[5] = schema.Text(c.Charset)
 	}
-	switch c.Type {
-	case "ENUM":
-		length = 1
-	case "SET":
-		length = max(0, 2*len(c.Members)-1)
-	case "DATETIME", "TIMESTAMP", "TIME":
-		if length == 0 {
-			length = -1
-		}
+	if origin.Length >= 0 {
+		v[6] = schema.Int(int64(origin.Length))
 	}
-	if length >= 0 {
-		v[6] = schema.Int(int64(length))
-	}
-	if c.Scale >= 0 {
-		v[7] = schema.Int(int64(c.Scale))
+	if origin.Scale >= 0 {
+		v[7] = schema.Int(int64(origin.Scale))
 	}
 	// Debezium takes a column that the server sets by itself for both.
 	automatic := c.AutoIncrement || c.OnUpdateNow
 	v[8], v[9] = schema.Int(int64(position)), schema.Bool(c.Nullable)
 	v[10], v[11] = schema.Bool(automatic), schema.Bool(automatic)
-	if c.Comment != "" && k.comments {
-		v[12] = schema.Text(c.Comment)
+	if origin.Comment != "" {
+		v[12] = schema.Text(origin.Comment)
 	}
 	switch {
 	case c.Default == nil:

@@ -21,7 +21,6 @@ func TestConnector_RefusesBadSettings(t *testing.T) {
 		{"snapshot.mode", "custom", "a Java class cannot be loaded"},
 		{"snapshot.mode", "recovery", "Value must be one of always, initial"},
 		{"snapshot.mode.configuration.based.snapshot.on.schema.error", "true", "snapshot.on.data.error"},
-		{"column.mask.with.12.chars", "public.t.a", "column.exclude.list"},
 		{"flush.lsn.source", "false", "leave it true"},
 		{"replica.identity.autoset.values", "public.t:FULL", "ALTER TABLE"},
 		{"message.key.columns", "public.t", "write <table>:<column>"},

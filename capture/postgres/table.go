@@ -158,7 +158,7 @@ func (c *config) newPlan(log *slog.Logger, namespace, name string, columns []col
 				unknown = neutral
 			}
 		}
-		t.Columns = append(t.Columns, schema.Column{Name: col.name, Schema: s, Absent: absent, Unlogged: col.unlogged})
+		t.Columns = append(t.Columns, schema.Column{Name: col.name, Schema: s, Absent: absent, Unlogged: col.unlogged, Origin: originOf(infos, col.oid, col.mod)})
 		p.unknown = append(p.unknown, unknown)
 	}
 	if len(p.omitted) > 0 && c.omitted == "fail" {

@@ -119,6 +119,11 @@ func (t *task) shape() (capture.Shape, error) {
 	if shape.Keys, err = capture.ParseKeyColumns(v.String("message.key.columns")); err != nil {
 		return shape, fmt.Errorf("Invalid value %s for configuration message.key.columns: %w", v.String("message.key.columns"), err) //nolint:staticcheck // Kafka's sentence
 	}
+	var problems settings.Problems
+	if shape.Columns, problems = capture.ParseColumnRules(p.Resolved); problems.Err() != nil {
+		return shape, problems.Err()
+	}
+	shape.SkipUnchanged = v.Bool("skip.messages.without.change")
 	if v.Bool("extended.headers.enabled") {
 		shape.Headers = contextHeaders(v.String("topic.prefix"), t.id, debeziumName(p.Plugin.Name))
 	}
