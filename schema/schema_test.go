@@ -61,3 +61,32 @@ func TestTable_PathAndIndex(t *testing.T) {
 		t.Error("columns are found by another name than their own")
 	}
 }
+
+func TestTable_EqualIsWhatEventsShow(t *testing.T) {
+	t.Parallel()
+	with := func(change func(*schema.Table)) *schema.Table {
+		u := &schema.Table{
+			Database: "shop", Schema: "public", Name: "orders", Key: []int{0}, Source: &schema.Schema{Type: schema.TypeStruct},
+			Columns: []schema.Column{{Name: "id", Schema: &schema.Schema{Type: schema.TypeInt32}, Origin: schema.Origin{Type: "int4", Length: 10}}},
+		}
+		change(u)
+		return u
+	}
+	same := with(func(*schema.Table) {})
+	if !same.Equal(with(func(*schema.Table) {})) {
+		t.Error("two alike are not equal")
+	}
+	for name, change := range map[string]func(*schema.Table){
+		"name":     func(u *schema.Table) { u.Name = "Orders" },
+		"key":      func(u *schema.Table) { u.Key = nil },
+		"columns":  func(u *schema.Table) { u.Columns = nil },
+		"type":     func(u *schema.Table) { u.Columns[0].Schema = &schema.Schema{Type: schema.TypeInt64} },
+		"origin":   func(u *schema.Table) { u.Columns[0].Origin.Length = 11 },
+		"unlogged": func(u *schema.Table) { u.Columns[0].Unlogged = true },
+		"absent":   func(u *schema.Table) { v := schema.Int(0); u.Columns[0].Absent = &v },
+	} {
+		if same.Equal(with(change)) {
+			t.Errorf("another %s makes no difference", name)
+		}
+	}
+}

@@ -67,6 +67,6 @@ func (t *Table) Equal(u *Table) bool {
 	}
 	return t.Database == u.Database && t.Schema == u.Schema && t.Name == u.Name && slices.Equal(t.Key, u.Key) &&
 		t.Source.Equal(u.Source) && slices.EqualFunc(t.Columns, u.Columns, func(c, d Column) bool {
-		return c.Name == d.Name && c.Unlogged == d.Unlogged && c.Schema.Equal(d.Schema) && equalDefaults(c.Absent, d.Absent)
+		return c.Name == d.Name && c.Origin == d.Origin && c.Unlogged == d.Unlogged && c.Schema.Equal(d.Schema) && equalDefaults(c.Absent, d.Absent)
 	})
 }
