@@ -22,8 +22,10 @@ const (
 	// that waits between the two. More would only hold memory.
 	ring = 3
 	// closeTimeout is how long a destination may take to be closed, and
-	// endTimeoutMax the most for the last commit and the leave of the group.
+	// endTimeoutMin and endTimeoutMax bound the time for the last commit and
+	// the leave of the group.
 	closeTimeout  = time.Second
+	endTimeoutMin = time.Second
 	endTimeoutMax = 5 * time.Second
 	// revokeTimeout is how long a rebalance waits for a Write before the Write
 	// is cancelled. It has to stay well below the group's rebalance timeout.
@@ -82,7 +84,7 @@ type Task struct {
 	CommitInterval time.Duration
 	// StopTimeout is how long a Write that runs when the task is stopped may
 	// go on, and its letters may take; 0 means 20 seconds. The last commit and
-	// the leave of the group take at most half of it more.
+	// the leave of the group take at most half of it more, or a second.
 	StopTimeout time.Duration
 
 	// Stats is told what happens; nil means nobody wants to know.
@@ -235,7 +237,7 @@ func (r *run) run(ctx context.Context, sink Sink) (err error) {
 	})
 	g.Go(func() error {
 		defer close(ended)
-		defer expires.Reset(min(r.stopTimeout/2, endTimeoutMax))
+		defer expires.Reset(min(max(r.stopTimeout/2, endTimeoutMin), endTimeoutMax))
 		return Guard(func() error { return r.write(ctx) })
 	})
 	g.Go(func() error {
