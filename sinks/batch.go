@@ -184,6 +184,7 @@ func (r *run) convert(ctx context.Context, c converters.Converter, topic string,
 // pass (a schema registry that does not answer).
 func (r *run) retrying(ctx context.Context, err error, f func() error) error {
 	begin := time.Now()
+	defer r.waits.say(waitsToConvert, nil)
 	for attempt := 1; err != nil; attempt++ {
 		var passing interface{ Retriable() bool }
 		if !errors.As(err, &passing) || !passing.Retriable() {
@@ -195,6 +196,8 @@ func (r *run) retrying(ctx context.Context, err error, f func() error) error {
 		}
 		r.Stats.Failures.Add(1)
 		r.Stats.Retries.Add(1)
+		r.waits.say(waitsToConvert, err)
+		r.Logger.Warn("a record cannot be converted for now; trying again", "attempt", attempt, "error", err)
 		if wait(ctx, nil, delay) != nil {
 			return err
 		}

@@ -151,8 +151,8 @@ func (d *deadLetters) send(ctx context.Context, records []*kgo.Record, failures 
 		case <-late.C:
 			waits := fmt.Errorf("the dead letter queue %s has not taken %d records yet; see whether Kafka runs", d.Errors.DLQ, len(records)-n)
 			d.Logger.Warn("waiting for the dead letter queue", "error", waits)
-			d.Waiting(waits)
-			defer d.Waiting(nil)
+			d.waits.say(waitsToBury, waits)
+			defer d.waits.say(waitsToBury, nil)
 		case <-ctx.Done():
 			return ctx.Err()
 		}

@@ -16,7 +16,8 @@ type Sink interface {
 	// ends in the same state. It returns nil when all of them are applied;
 	// *WriteError when the destination answered about single records; any
 	// other error is about the destination as a whole (unreachable, refused
-	// credentials) and every record is tried again.
+	// credentials) and every record is tried again, not before the time that a
+	// method RetryAfter() time.Duration of it says.
 	//
 	// Records and what they refer to are valid until Write returns.
 	Write(ctx context.Context, records []schema.Record) error

@@ -9,6 +9,7 @@ import (
 
 	"github.com/penstock/penstock/converters"
 	"github.com/penstock/penstock/schema"
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"golang.org/x/sync/errgroup"
@@ -137,6 +138,7 @@ type run struct {
 	// for the batch that is being written, and half of it for the last commit
 	// and the leave of the group.
 	life   context.Context
+	waits  waits
 	group  group
 	client *kgo.Client
 	made   chan struct{} // closed when there is the client
@@ -175,6 +177,7 @@ func newRun(t *Task) *run {
 	if r.stopTimeout <= 0 {
 		r.stopTimeout = defaultStopTimeout
 	}
+	r.waits.tell = c.Waiting
 	r.group.init(c.Stats)
 	for range ring {
 		r.free <- &batch{}
@@ -226,6 +229,7 @@ func (r *run) run(ctx context.Context, sink Sink) (err error) {
 	}
 	close(r.made)
 	defer r.leave()
+	r.nameMissing(ctx)
 
 	// The fetcher and the committer end with the writer, or before it when ctx
 	// is cancelled; the writer outlives ctx by the Write that it has begun.
@@ -247,6 +251,24 @@ func (r *run) run(ctx context.Context, sink Sink) (err error) {
 		})
 	})
 	return g.Wait()
+}
+
+// nameMissing warns of topics that do not exist, which the client waits for
+// without a word: they may be made later, or be misspelt.
+func (r *run) nameMissing(ctx context.Context) {
+	if r.TopicsRegex != "" {
+		return
+	}
+	topics, err := kadm.NewClient(r.client).ListTopics(ctx, r.Topics...)
+	if err != nil {
+		r.Logger.Debug("topics could not be looked for", "error", err)
+		return
+	}
+	for _, t := range topics.Sorted() {
+		if errors.Is(t.Err, kerr.UnknownTopicOrPartition) {
+			r.Logger.Warn("a topic does not exist; it is read as soon as it does", "topic", t.Topic)
+		}
+	}
 }
 
 func (r *run) consumerOptions() []kgo.Opt {
@@ -293,6 +315,9 @@ func (r *run) fetch(ctx context.Context) error {
 			continue
 		}
 		failed := r.decode(ctx, b)
+		if err := ctx.Err(); err != nil {
+			return err // which may be why a record could not be converted
+		}
 		r.decoded <- b // holds every batch that there is
 		if failed {
 			return nil // the writer ends the task when it gets there
@@ -333,6 +358,10 @@ func (r *run) fetchErrors(ctx context.Context, fetches kgo.Fetches) error {
 			r.Logger.Error("records are gone from the topic before they were read", "topic", topic, "partition", partition, "error", err)
 		case errors.Is(err, kerr.TopicAuthorizationFailed), errors.Is(err, kerr.GroupAuthorizationFailed), errors.Is(err, kerr.SaslAuthenticationFailed):
 			fatal = Permanent(fmt.Errorf("read topic %s as group %s: %w", topic, Group(r.Connector), err))
+		case errors.Is(err, kerr.InvalidSessionTimeout):
+			fatal = Permanent(fmt.Errorf("join group %s: %w; set consumer.override.session.timeout.ms to what the broker allows (group.min.session.timeout.ms, group.max.session.timeout.ms)", Group(r.Connector), err))
+		case errors.Is(err, kerr.InconsistentGroupProtocol), errors.Is(err, kerr.FencedInstanceID), errors.Is(err, kerr.GroupMaxSizeReached):
+			fatal = fmt.Errorf("join group %s, which others are in: %w", Group(r.Connector), err)
 		case errors.As(err, &session), kerr.IsRetriable(err), errors.Is(err, kerr.UnknownTopicOrPartition), errors.Is(err, kerr.UnknownTopicID):
 			// The group is joined again; a topic may be made later.
 			r.Logger.Warn("reading is interrupted", "topic", topic, "partition", partition, "error", err)

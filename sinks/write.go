@@ -97,6 +97,8 @@ func (w *writer) apply(ctx context.Context) error {
 	// When each record first failed for a passing reason.
 	var since map[int]time.Time
 	outage := 0
+	// What is waited for may be given back to the group.
+	defer w.waits.say(waitsToWrite, nil)
 	queue := []piece{{records: w.records}}
 	for len(queue) > 0 {
 		w.group.yield(w.batch)
@@ -111,9 +113,9 @@ func (w *writer) apply(ctx context.Context) error {
 		err := w.writeOnce(p.records)
 		var some *WriteError
 		var refused *refusedError
-		if answered := err == nil || errors.As(err, &some) || errors.As(err, &refused); answered && outage > 0 {
+		if err == nil || errors.As(err, &some) || errors.As(err, &refused) {
 			outage = 0
-			w.Waiting(nil)
+			w.waits.say(waitsToWrite, nil)
 		}
 		if err == nil {
 			w.applied(p, nil)
@@ -138,6 +140,8 @@ func (w *writer) apply(ctx context.Context) error {
 			queue = slices.Insert(queue, 0, again)
 			if len(failed) == 0 {
 				w.Stats.Retries.Add(1)
+				w.waits.say(waitsToWrite, err)
+				w.Logger.Warn("destination does not take some records for now; trying again", "attempt", again.attempt, "records", len(again.records), "error", err)
 				if err := wait(ctx, w.group.wake, recordDelay(again.attempt, w.Errors.RetryDelayMax)); err != nil {
 					return err
 				}
@@ -164,10 +168,15 @@ func (w *writer) apply(ctx context.Context) error {
 			}
 			outage++
 			w.Stats.Retries.Add(1)
-			w.Waiting(err)
+			w.waits.say(waitsToWrite, err)
 			w.Logger.Warn("destination does not take records; trying again", "attempt", outage, "records", len(p.records), "error", err)
 			queue = slices.Insert(queue, 0, p)
-			if err := wait(ctx, w.group.wake, outageDelay(outage)); err != nil {
+			delay := outageDelay(outage)
+			var later interface{ RetryAfter() time.Duration }
+			if errors.As(err, &later) {
+				delay = max(delay, later.RetryAfter())
+			}
+			if err := wait(ctx, w.group.wake, delay); err != nil {
 				return err
 			}
 		}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 	"go.mongodb.org/mongo-driver/v2/bson"
@@ -196,6 +197,38 @@ func TestPipeline_OutlivesARestartOfMongoDB(t *testing.T) {
 	}
 	if n := p.End(task.Errors.DLQ); n != 0 {
 		t.Errorf("%d dead letters of an outage", n)
+	}
+	sinkstest.Balanced(t, stats)
+}
+
+// TestPipeline_StopsWhileMongoDBIsAway has records that cannot be written when
+// the task is stopped: they are left for the next run.
+func TestPipeline_StopsWhileMongoDBIsAway(t *testing.T) {
+	t.Parallel()
+	p, srv := newPipeline(t), servers.StartMongo(t)
+	stats := &sinks.Stats{}
+	task := p.JSONTask(destination(t, srv, map[string]string{"connection.uri": srv.URI() + "&serverSelectionTimeoutMS=500"}), stats)
+	task.StopTimeout = time.Second
+	waits := make(chan error, 100)
+	task.Waiting = func(err error) { waits <- err }
+	r := sinkstest.Start(t, task)
+	if err := <-waits; err != nil { // it is open
+		t.Fatal(err)
+	}
+	if err := srv.Kill(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	p.Produce(0, event("c", 1, "one"))
+	if err := <-waits; err == nil {
+		t.Fatal("it does not wait for a server that is away")
+	}
+	begin := time.Now()
+	r.Stops()
+	if took := time.Since(begin); took > 10*time.Second {
+		t.Errorf("the stop took %v, want about a second", took)
+	}
+	if at := p.Committed(0); at > 0 {
+		t.Errorf("committed %d, want nothing", at)
 	}
 	sinkstest.Balanced(t, stats)
 }
