@@ -37,6 +37,12 @@ test: ## all tests with the race detector, on real servers that it starts and st
 	@.ci/setup go cgo
 	TEST_PARALLEL=$(TEST_PARALLEL) TEST_TIMEOUT=$(TEST_TIMEOUT) .ci/test $(PKG)
 
+.PHONY: chaos
+chaos: ## kill and restart everything under load, RUNS=5 times, KILLS=20 times each (SEED= repeats a run)
+	@.ci/setup go cgo
+	CHAOS_RUNS=$(or $(RUNS),5) CHAOS_KILLS=$(or $(KILLS),20) CHAOS_SEED=$(SEED) TEST_TIMEOUT=12h \
+	  .ci/test -v -count=1 -run 'TestChaos_(Killing|Restarting)' ./integration/chaos
+
 .PHONY: lint
 lint: $(GOLANGCI) ## golangci-lint on all packages, or on PKG=./kafka/...
 	GOLANGCI_LINT_CACHE=$(CACHE)/golangci-lint $(GOLANGCI) run $(PKG)

@@ -5,14 +5,11 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"path/filepath"
 	"strconv"
-	"strings"
 	"sync"
 	"testing"
 	"time"
 
-	"github.com/penstock/penstock/integration/compare"
 	"github.com/penstock/penstock/integration/daemon"
 	"github.com/penstock/penstock/integration/servers"
 )
@@ -46,199 +43,81 @@ func program(t *testing.T) string {
 	return binary.path
 }
 
-// pipeline is MySQL → MongoDB and Postgres → Elasticsearch through one daemon.
-type pipeline struct {
-	*daemon.Daemon
-	my *servers.MySQLServer
-	pg *servers.PostgresServer
-	mo *servers.MongoServer
-	es *servers.ElasticsearchServer
-
-	prefix string // of topics
-	loads  []*load
-}
-
-// kafkaOf is the Kafka to use; nil means the embedded broker.
-func newPipeline(t *testing.T, my *servers.MySQLServer, pg *servers.PostgresServer, mo *servers.MongoServer, es *servers.ElasticsearchServer, kafka *servers.KafkaServer) *pipeline {
+// number returns an environment variable's value, which has to be at least
+// least, or the default.
+func number(t *testing.T, name string, least, otherwise uint64, why string) uint64 {
 	t.Helper()
-	p := &pipeline{my: my, pg: pg, mo: mo, es: es, prefix: es.Prefix}
-	p.loads = []*load{
-		newLoad(t, mysqlDialect, my.DSN()),
-		newLoad(t, postgresDialect, pg.URL()),
+	text := os.Getenv(name)
+	if text == "" {
+		return otherwise
 	}
-	dir := t.TempDir()
-	rest := fmt.Sprintf("127.0.0.1:%d", servers.FreePort(t))
-	env := []string{
-		"PENSTOCK_DATA_DIR=" + filepath.Join(dir, "data"),
-		"PENSTOCK_LISTENERS=http://" + rest,
-		"PENSTOCK_KEY_CONVERTER_SCHEMAS_ENABLE=false",
-		"PENSTOCK_VALUE_CONVERTER_SCHEMAS_ENABLE=false",
-		"PENSTOCK_GROUP_ID=" + p.prefix,
-		"PENSTOCK_CONFIG_STORAGE_TOPIC=" + p.prefix + "-configs",
-		"PENSTOCK_OFFSET_STORAGE_TOPIC=" + p.prefix + "-offsets",
-		"PENSTOCK_STATUS_STORAGE_TOPIC=" + p.prefix + "-status",
-		"PENSTOCK_CONFIG_STORAGE_REPLICATION_FACTOR=1",
-		"PENSTOCK_OFFSET_STORAGE_REPLICATION_FACTOR=1",
-		"PENSTOCK_STATUS_STORAGE_REPLICATION_FACTOR=1",
+	n, err := strconv.ParseUint(text, 10, 64)
+	if err != nil || n < least {
+		t.Fatalf("%s=%s: give a number from %d on: %s", name, text, least, why)
 	}
-	if kafka != nil {
-		env = append(env, "PENSTOCK_BOOTSTRAP_SERVERS="+strings.Join(kafka.Brokers(), ","))
-	} else {
-		env = append(env, fmt.Sprintf("PENSTOCK_BROKER_LISTEN=127.0.0.1:%d", servers.FreePort(t)))
-	}
-	connector := func(name string, config map[string]string) {
-		for k, v := range config {
-			env = append(env, "PENSTOCK_CONNECTOR_"+name+"__"+strings.ToUpper(strings.ReplaceAll(k, ".", "_"))+"="+v)
-		}
-	}
-	connector("MYSQL", map[string]string{
-		"connector.class": "mysql", "topic.prefix": p.prefix + "-my",
-		"database.hostname": my.Host, "database.port": strconv.Itoa(my.Port), "database.user": my.User, "database.password": my.Password,
-		"database.server.id": strconv.Itoa(100_000 + rand.IntN(1_000_000)), "database.include.list": my.Database,
-	})
-	connector("POSTGRES", map[string]string{
-		"connector.class": "postgres", "topic.prefix": p.prefix + "-pg",
-		"database.hostname": pg.Host, "database.port": strconv.Itoa(pg.Port), "database.user": pg.User, "database.password": pg.Password,
-		"database.dbname": pg.Database, "schema.include.list": "public", "publication.autocreate.mode": "filtered",
-		"slot.name": "chaos_" + strings.NewReplacer("-", "_", ".", "_").Replace(p.prefix), "publication.name": "chaos_pub", "slot.drop.on.stop": "false",
-	})
-	connector("MONGO", map[string]string{
-		"connector.class": "mongodb-sink", "topics.regex": regex(p.prefix+"-my."+my.Database) + `\..*`,
-		"connection.uri": mo.URI(), "database": mo.Database,
-	})
-	connector("ELASTIC", map[string]string{
-		"connector.class": "elasticsearch-sink", "topics.regex": regex(p.prefix+"-pg") + `\.public\..*`,
-		"connection.url": es.URL(),
-	})
-	p.Daemon = &daemon.Daemon{Path: program(t), Dir: dir, REST: rest, Env: env}
-	t.Cleanup(func() {
-		if err := p.Kill(); err != nil {
-			t.Error(err)
-		}
-		if t.Failed() {
-			t.Logf("the daemon's last words:\n%s", p.Tail())
-		}
-	})
-	return p
+	return n
 }
 
-func regex(s string) string { return strings.ReplaceAll(s, ".", `\.`) }
-
-// differences compares every row of both pipelines.
-func (p *pipeline) differences(ctx context.Context) (string, error) {
-	var all strings.Builder
-	pairs := func(prefix string) []compare.Pair {
-		return []compare.Pair{{Table: "orders", Target: prefix + ".orders"}, {Table: "items", Target: prefix + ".items"}}
-	}
-	mongo, err := compare.MySQLToMongo(ctx, p.my.DSN(), p.mo.URI(), p.mo.Database, pairs(p.prefix+"-my."+p.my.Database))
-	if err != nil {
-		return "", fmt.Errorf("compare MySQL with MongoDB: %w", err)
-	}
-	elastic, err := compare.PostgresToElasticsearch(ctx, p.pg.URL(), p.es.URL(), pairs(p.prefix+"-pg.public"))
-	if err != nil {
-		return "", fmt.Errorf("compare Postgres with Elasticsearch: %w", err)
-	}
-	for _, r := range []*compare.Report{mongo, elastic} {
-		if !r.Equal() {
-			fmt.Fprintln(&all, r)
-		}
-	}
-	return all.String(), nil
-}
-
-// converge waits until the destinations equal the sources, which are at rest.
-func (p *pipeline) converge(ctx context.Context, t *testing.T) {
+// each runs a test CHAOS_RUNS times, each time with another seed.
+func each(t *testing.T, run func(t *testing.T, seed uint64)) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
-	defer cancel()
-	tick := time.NewTicker(500 * time.Millisecond)
-	defer tick.Stop()
-	began := time.Now()
-	last := "never compared"
-	for {
-		diff, err := p.differences(ctx)
-		if err == nil {
-			last = diff
-		} else if ctx.Err() == nil {
-			last = err.Error()
-		}
-		if err == nil && diff == "" {
-			t.Logf("equal %v after the load; commits: MySQL %d, Postgres %d", time.Since(began).Round(time.Millisecond), p.loads[0].commits.Load(), p.loads[1].commits.Load())
-			return
-		}
-		select {
-		case <-ctx.Done():
-			t.Fatalf("the destinations do not equal their sources:\n%s", last)
-		case <-p.Done():
-			t.Fatalf("the daemon ended by itself:\n%s", p.Tail())
-		case <-tick.C:
-		}
-	}
-}
-
-func kills() int {
-	if n, err := strconv.Atoi(os.Getenv("CHAOS_KILLS")); err == nil {
-		return n
-	}
-	return 20
-}
-
-// TestChaos_KillingTheDaemonLosesNothing kills the daemon at random moments,
-// the first of them during the snapshot, while both sources are written to.
-func TestChaos_KillingTheDaemonLosesNothing(t *testing.T) {
-	t.Parallel()
-	for _, broker := range []string{"embedded broker", "Kafka"} {
-		t.Run(broker, func(t *testing.T) {
-			var kafka *servers.KafkaServer
-			n := kills() / 2
-			if broker == "Kafka" {
-				kafka = servers.Kafka(t)
-			}
-			p := newPipeline(t, servers.MySQL(t), servers.Postgres(t), servers.Mongo(t), servers.Elasticsearch(t), kafka)
-			ctx := t.Context()
-			seed := uint64(time.Now().UnixNano())
-			rnd := rand.New(rand.NewPCG(seed, 1))
-			t.Logf("seed %d", seed)
-			under(ctx, 100, p.loads, func() {
-				for i := range n {
-					if err := p.Launch(); err != nil {
-						t.Fatal(err)
-					}
-					// Short lives first: they end in the snapshot.
-					life := time.Duration(100+rnd.IntN(400+300*i)) * time.Millisecond
-					select {
-					case <-time.After(life):
-					case <-p.Done():
-						t.Fatalf("the daemon ended by itself:\n%s", p.Tail())
-					}
-					if err := p.Kill(); err != nil {
-						t.Fatal(err)
-					}
-				}
-				start(t, p)
-			})
-			p.converge(ctx, t)
-			stop(t, p)
+	runs := number(t, "CHAOS_RUNS", 1, 1, "nothing is tested otherwise")
+	seed := number(t, "CHAOS_SEED", 0, uint64(time.Now().UnixNano()), "it is that of a former run")
+	for i := range runs {
+		t.Run(fmt.Sprintf("run %d", i+1), func(t *testing.T) {
+			t.Logf("the same again: CHAOS_SEED=%d", seed+i)
+			run(t, seed+i)
 		})
 	}
 }
 
-func start(t *testing.T, p *pipeline) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
-	defer cancel()
-	if err := p.Start(ctx); err != nil {
-		t.Fatal(err)
-	}
+// TestChaos_KillingTheDaemonLosesNothing kills the daemon while both sources
+// are written to: the first time within the snapshot, the second within the
+// stream, then at random moments.
+func TestChaos_KillingTheDaemonLosesNothing(t *testing.T) {
+	t.Parallel()
+	kills := number(t, "CHAOS_KILLS", 2, 5, "one kill falls into the snapshot and one into the stream")
+	each(t, func(t *testing.T, seed uint64) {
+		for _, broker := range []string{"embedded broker", "Kafka"} {
+			t.Run(broker, func(t *testing.T) {
+				var kafka *servers.KafkaServer
+				if broker == "Kafka" {
+					kafka = servers.Kafka(t)
+				}
+				killing(t, kafka, seed, int(kills))
+			})
+		}
+	})
 }
 
-func stop(t *testing.T, p *pipeline) {
+func killing(t *testing.T, kafka *servers.KafkaServer, seed uint64, kills int) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 15*time.Second)
-	defer cancel()
-	if err := p.Stop(ctx); err != nil {
-		t.Errorf("SIGTERM: %v\n%s", err, p.Tail())
+	p := newPipeline(t, servers.MySQL(t), servers.Postgres(t), servers.Mongo(t), servers.Elasticsearch(t), kafka)
+	ctx := t.Context()
+	rnd := rand.New(rand.NewPCG(seed, 1))
+	slot := watchSlot(t, p)
+	under(ctx, 100, seed, p.loads, func() {
+		p.killInSnapshot(t)
+		p.killInStream(t, rnd)
+		for range kills - 2 {
+			p.killSomewhere(t, rnd)
+		}
+		p.start(t)
+	})
+	for _, l := range p.loads {
+		l.report(t)
+		if n := l.lost.Load(); n > 0 {
+			t.Errorf("%s: %d transactions were lost, although no server was restarted", l.dialect.name, n)
+		}
 	}
+	p.converge(ctx, t)
+	slot.stop()
+	if n := p.resumed(t); n["mysql"] == 0 || n["postgres"] == 0 {
+		t.Errorf("no kill fell into the snapshots: they were resumed %v times", n)
+	}
+	p.checkTopics(ctx, t, kills)
+	p.checkAccounts(ctx, t, true)
+	p.stop(t)
 }
 
 // TestChaos_RestartingTheServersLosesNothing restarts each server in turn,
@@ -246,68 +125,60 @@ func stop(t *testing.T, p *pipeline) {
 // daemon runs all the time and is never told.
 func TestChaos_RestartingTheServersLosesNothing(t *testing.T) {
 	t.Parallel()
+	each(t, restarting)
+}
+
+func restarting(t *testing.T, seed uint64) {
 	my, pg, mo, es := servers.StartMySQL(t), servers.StartPostgres(t), servers.StartMongo(t), servers.StartElasticsearch(t)
 	kafka := servers.StartKafka(t)
 	p := newPipeline(t, my, pg, mo, es, kafka)
+	p.open()
 	ctx := t.Context()
-	start(t, p)
+	p.start(t)
 	pid := p.Pid()
-	under(ctx, 50, p.loads, func() {
+	states := watchStates(t, p)
+	under(ctx, 50, seed, p.loads, func() {
 		for _, s := range []struct {
 			name string
 			*servers.Process
 		}{{"MySQL", my.Process}, {"Postgres", pg.Process}, {"Kafka", kafka.Process}, {"MongoDB", mo.Process}, {"Elasticsearch", es.Process}} {
-			settle(t, p)
+			began := time.Now()
+			p.settle(t)
 			if err := s.Restart(ctx); err != nil {
 				t.Fatalf("restart %s: %v", s.name, err)
 			}
-			settle(t, p)
+			p.settle(t)
 			if err := s.Kill(ctx); err != nil {
 				t.Fatalf("kill %s: %v", s.name, err)
 			}
 			if err := s.Start(ctx); err != nil {
 				t.Fatalf("start %s after kill -9: %v", s.name, err)
 			}
+			t.Logf("%s was restarted twice in %v", s.name, time.Since(began).Round(time.Millisecond))
 		}
-		settle(t, p)
+		p.settle(t)
 	})
 	p.converge(ctx, t)
+	states.stop()
 	if p.Pid() != pid {
 		t.Error("the daemon is not the same process")
 	}
-	for _, c := range []string{"mysql", "postgres", "mongo", "elastic"} {
-		s, err := p.Status(ctx, c)
-		if err != nil {
-			t.Fatal(err)
+	restarts := 0
+	m := p.mustMetrics(ctx, t)
+	for _, c := range []string{"mysql", "postgres"} {
+		n := int(m.of("penstock_task_restarts_total", c))
+		if n == 0 {
+			t.Errorf("the task of %s never lost its server", c)
 		}
-		if !s.Running() {
-			t.Errorf("%s: %+v", c, s)
-		}
+		restarts += n
 	}
 	for _, l := range p.loads {
-		if l.retries.Load() == 0 {
+		l.report(t)
+		if l.lost.Load() == 0 {
 			t.Errorf("no transaction met a restart of %s", l.dialect.name)
 		}
 	}
-	stop(t, p)
-}
-
-// settle waits until both sources have taken some more commits, which shows
-// that they are up and that the load meets what comes next.
-func settle(t *testing.T, p *pipeline) {
-	t.Helper()
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	deadline := time.After(time.Minute)
-	for _, l := range p.loads {
-		for enough := l.commits.Load() + 50; l.commits.Load() < enough; {
-			select {
-			case <-deadline:
-				t.Fatalf("%s takes no commits", l.dialect.name)
-			case <-p.Done():
-				t.Fatalf("the daemon ended by itself:\n%s", p.Tail())
-			case <-tick.C:
-			}
-		}
-	}
+	p.checkTopics(ctx, t, restarts)
+	p.checkAccounts(ctx, t, false)
+	p.stop(t)
 }
