@@ -270,7 +270,6 @@ func (sc *scanner) planScan(t sourceTable, info *tableInfo, types map[uint32]*ty
 		return nil, err
 	}
 	p.warnOmitted()
-	p.anyLabel = true // the types are as of the view, so there are no others
 	// Only what events have is read.
 	p.columns = slices.DeleteFunc(p.columns, func(c planColumn) bool { return c.to < 0 })
 	names := make([]string, len(p.columns))

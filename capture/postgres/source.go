@@ -352,13 +352,7 @@ func (s *source) decode(ctx context.Context, b *schema.Batch, w walData) error {
 	var err error
 	switch kind {
 	case 'I', 'U', 'D':
-		if err = s.change(b, kind, w.at, &r); errors.Is(err, errNewLabel) {
-			again := reader{b: w.data[1:]}
-			if err := s.relearn(ctx, binary.BigEndian.Uint32(again.b)); err != nil {
-				return err
-			}
-			err = s.change(b, kind, w.at, &again)
-		}
+		err = s.change(b, kind, w.at, &r)
 	case 'B':
 		var m beginMessage
 		m, err = readBegin(&r)
@@ -491,7 +485,7 @@ func (p *plan) row(b *schema.Batch, t tuple, old schema.Row, keyOnly bool) (sche
 		case 't':
 			v, err := c.decode(&b.Arena, text)
 			if err != nil {
-				if v, err = p.mend(c, v, err); err != nil {
+				if v, err = p.mend(c, err); err != nil {
 					return nil, err
 				}
 			}
@@ -593,16 +587,6 @@ func (s *source) relation(ctx context.Context, m relationMessage) error {
 	return nil
 }
 
-// relearn reads the definition of a table again, one of whose enumerations has
-// got a label since. A label that is unknown even then is taken as it is.
-func (s *source) relearn(ctx context.Context, oid uint32) error {
-	if err := s.relation(ctx, s.plans[oid].relation); err != nil {
-		return err
-	}
-	s.plans[oid].anyLabel = true
-	return nil
-}
-
 func (s *source) describe(ctx context.Context, m relationMessage) (*plan, error) {
 	info, infos, err := s.lookup(ctx, m)
 	if err != nil {
@@ -633,11 +617,7 @@ func (s *source) describe(ctx context.Context, m relationMessage) (*plan, error)
 		}
 	}
 	p, err := s.newPlan(s.log, m.namespace, m.name, columns, info, infos)
-	if err != nil {
-		return nil, capture.Permanent(err)
-	}
-	p.relation = m
-	return p, nil
+	return p, capture.Permanent(err)
 }
 
 // lookup asks the catalogue about a table and its types.

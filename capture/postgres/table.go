@@ -85,10 +85,6 @@ type plan struct {
 	narrow []int
 	// omitted are the columns that events do not have for their type.
 	omitted []omittedColumn
-	// anyLabel takes labels that an enumeration is not known to have.
-	anyLabel bool
-	// relation is what the log described the table with.
-	relation relationMessage
 	// unconvertible is event.converting.failure.handling.mode.
 	unconvertible string
 	log           *slog.Logger
@@ -216,13 +212,10 @@ func (p *plan) adopt(former *plan) {
 
 // mend judges the error of a column's decoder. A value that events have no
 // form for becomes null, unless the configuration or the schema forbids it.
-func (p *plan) mend(c *planColumn, v schema.Value, err error) (schema.Value, error) {
+func (p *plan) mend(c *planColumn, err error) (schema.Value, error) {
 	var form *formError
-	switch {
-	case errors.Is(err, errNewLabel) && p.anyLabel:
-		return v, nil
-	case !errors.As(err, &form) || c.required || p.unconvertible == "fail":
-		return v, p.columnError(c, err)
+	if !errors.As(err, &form) || c.required || p.unconvertible == "fail" {
+		return schema.Value{}, p.columnError(c, err)
 	}
 	if p.unconvertible == "warn" && !c.warned.Swap(true) {
 		p.log.Warn("values of a column have no form in events and are null there; event.converting.failure.handling.mode=fail would stop at them",

@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"bytes"
-	"errors"
 
 	"github.com/penstock/penstock/schema"
 )
@@ -86,7 +85,6 @@ func decodeArray(a *schema.Arena, text []byte, delimiter byte, elem decoder) (sc
 		return invalid("an array", text)
 	}
 	elems := a.Row(n)
-	var unknown error // of a label, which is no less a value
 	k := 0
 	for i := 0; i < len(in); {
 		switch in[i] {
@@ -95,9 +93,7 @@ func decodeArray(a *schema.Arena, text []byte, delimiter byte, elem decoder) (sc
 		case '"':
 			quoted, next := quotedText(a, in, i)
 			v, err := elem(a, quoted)
-			if errors.Is(err, errNewLabel) {
-				unknown = err
-			} else if err != nil {
+			if err != nil {
 				return schema.Value{}, err
 			}
 			elems[k] = v
@@ -110,9 +106,7 @@ func decodeArray(a *schema.Arena, text []byte, delimiter byte, elem decoder) (sc
 			}
 			if word := in[i:end]; !isNullWord(word) {
 				v, err := elem(a, word)
-				if errors.Is(err, errNewLabel) {
-					unknown = err
-				} else if err != nil {
+				if err != nil {
 					return schema.Value{}, err
 				}
 				elems[k] = v
@@ -121,7 +115,7 @@ func decodeArray(a *schema.Arena, text []byte, delimiter byte, elem decoder) (sc
 			i = end
 		}
 	}
-	return schema.Seq(schema.KindArray, elems), unknown
+	return schema.Seq(schema.KindArray, elems), nil
 }
 
 func isNullWord(word []byte) bool { return len(word) == 4 && bytes.EqualFold(word, []byte("NULL")) }
