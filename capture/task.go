@@ -181,7 +181,7 @@ func (t *Task) pump(ctx context.Context, src Source, from schema.Position) error
 	for range n {
 		free <- newBatch(func(err error) { cut(err) })
 	}
-	t.events.Store(int64(or(t.Events, schema.DefaultBatchEvents)))
+	t.events.Store(int64(min(or(t.Events, schema.DefaultBatchEvents), schema.FirstBatchEvents)))
 	sh := newShaper(t.Shape)
 	sh.log = t.Logger
 	in := &intake{src: src, free: free, work: work, order: order}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -720,19 +721,36 @@ func (e *eager) Next(ctx context.Context, b *schema.Batch) error {
 // TestTask_FitsBatchesToTheirRecords bounds what a ring of batches holds.
 func TestTask_FitsBatchesToTheirRecords(t *testing.T) {
 	t.Parallel()
-	const last, batches = 10_000, 4
+	for _, tc := range []struct {
+		name        string
+		value       converters.Converter
+		least, most int // events of the largest batch
+	}{
+		{"small records", text{}, schema.DefaultBatchEvents, schema.DefaultBatchEvents},
+		{"large records", wordy{}, 100, 150},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			fitsBatches(t, tc.value, tc.least, tc.most)
+		})
+	}
+}
+
+func fitsBatches(t *testing.T, value converters.Converter, least, most int) {
+	t.Helper()
+	const last = 10_000
 	c := cluster(t, "p.s.numbers")
 	cl := client(t, c)
 	defer cl.Close()
 	mem := memory{t: t}
 	src := &eager{counter: counter{t: t, next: 1, last: last, saved: mem.n}}
 	sh := shape()
-	sh.Value = wordy{}
+	sh.Value = value
 	ctx, cancel := context.WithCancel(t.Context())
 	var acked []int
 	records := 0
 	task := &capture.Task{
-		Name: "x", Offsets: &mem, Kafka: cl, Shape: sh, Logger: slog.New(slog.DiscardHandler), Batches: batches, SaveEvery: time.Millisecond,
+		Name: "x", Offsets: &mem, Kafka: cl, Shape: sh, Logger: slog.New(slog.DiscardHandler), Batches: 4, SaveEvery: time.Millisecond,
 		Observer: capture.Observer{Acked: func(n, bytes int) {
 			acked = append(acked, bytes)
 			if records += n; records == last {
@@ -744,12 +762,13 @@ func TestTask_FitsBatchesToTheirRecords(t *testing.T) {
 	if err := task.Run(ctx); err != nil {
 		t.Fatal(err)
 	}
-	if n := src.sizes[0]; n != schema.DefaultBatchEvents {
-		t.Errorf("the first batch had %d events, want %d", n, schema.DefaultBatchEvents)
+	if n := src.sizes[0]; n != schema.FirstBatchEvents {
+		t.Errorf("the first batch had %d events, want %d", n, schema.FirstBatchEvents)
 	}
-	for i, bytes := range acked[2*batches:] { // until the first had come round
-		if bytes > 1<<20+1<<18 {
-			t.Fatalf("batch %d of %d had %d bytes of records, want about a MiB", 2*batches+i, len(acked), bytes)
-		}
+	if n := slices.Max(src.sizes); n < least || n > most {
+		t.Errorf("the largest batch had %d events, want %d to %d", n, least, most)
+	}
+	if n := slices.Max(acked); n > 1<<20+1<<18 {
+		t.Errorf("a batch had %d bytes of records, want no more than about a MiB", n)
 	}
 }

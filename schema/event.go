@@ -55,6 +55,9 @@ type Position []byte
 const (
 	DefaultBatchEvents = 1024
 	DefaultBatchBytes  = 1 << 20
+	// FirstBatchEvents is for batches of which it is not known yet how large
+	// the records become.
+	FirstBatchEvents = 128
 )
 
 // Batch is a run of events in log order that moves through the pipeline as

@@ -107,7 +107,7 @@ func newSource(ctx context.Context, w *wrapped, scanner capture.Scanner, view *c
 		failed: make(chan error, sessions),
 	}
 	for range cap(s.free) {
-		s.free <- &schema.Batch{}
+		s.free <- &schema.Batch{MaxEvents: schema.FirstBatchEvents} // later what the task's have
 	}
 	var chunks []chunk
 	for place, scan := range view.Tables {
