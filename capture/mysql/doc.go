@@ -10,6 +10,14 @@
 // be asked to begin inside a transaction, so after a restart those are read
 // again and dropped.
 //
+// # XA transactions
+//
+// An XA transaction is in the log when it is prepared, with its rows, and
+// again, without, when it is committed or rolled back. Its rows belong to the
+// commit: until then its place is part of the position, and at the commit it
+// is read again from there, over a second connection unless it is small; see
+// replay.
+//
 // # Table definitions
 //
 // Rows in the log are decoded by the definition that the table had at their

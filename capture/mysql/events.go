@@ -116,18 +116,35 @@ func hasChecksums(b []byte) bool {
 // gtidEvent is what a GTID event says.
 type gtidEvent struct {
 	gtid   gtid
+	known  bool  // there is a GTID
 	micros int64 // when the transaction was committed, by its first server; 0 if not told
+	// What MariaDB says besides: that a commit ends the transaction, and the
+	// name of an XA transaction that is prepared.
+	begins     bool
+	preparedXA string
+}
+
+func parseGTIDEvent(e *event) (gtidEvent, error) {
+	switch e.typ {
+	case evMariaGTID:
+		return parseMariaGTID(e)
+	case evTaggedGTID:
+		return parseTaggedGTID(e.body)
+	default:
+		return parseGTID(e)
+	}
 }
 
 // parseGTID reads a GTID or anonymous GTID event.
-func parseGTID(body []byte) (g gtidEvent, err error) {
-	w := wire{p: body}
+func parseGTID(e *event) (g gtidEvent, err error) {
+	w := wire{p: e.body}
 	w.skip(1) // flags
 	copy(g.gtid.sid[:], w.take(16))
 	g.gtid.number = int64(w.uint64())
 	if w.bad {
 		return g, fmt.Errorf("GTID event: %w", errShort)
 	}
+	g.known = e.typ == evGTID && g.gtid.number > 0
 	const logicalClock = 2
 	if len(w.p) < 17+7 || w.uint8() != logicalClock {
 		return g, nil
@@ -155,6 +172,7 @@ func parseTaggedGTID(body []byte) (g gtidEvent, err error) {
 	}
 	copy(g.gtid.sid[:], e.SID)
 	g.gtid.tag, g.gtid.number = e.Tag.String(), e.GNO
+	g.known = g.gtid.number > 0
 	g.micros = int64(e.ImmediateCommitTimestamp)
 	if e.OriginalCommitTimestamp != 0 {
 		g.micros = int64(e.OriginalCommitTimestamp)
@@ -162,18 +180,27 @@ func parseTaggedGTID(body []byte) (g gtidEvent, err error) {
 	return g, nil
 }
 
-// parseMariaGTID reads MariaDB's; standalone says that one event follows, and
-// no commit.
-func parseMariaGTID(e *event) (g gtid, standalone bool, err error) {
+// parseMariaGTID reads MariaDB's.
+func parseMariaGTID(e *event) (g gtidEvent, err error) {
+	const flagStandalone, flagGroupCommit, flagPreparedXA = 1, 2, 64
 	w := wire{p: e.body}
-	g.number = int64(w.uint64())
-	g.domain, g.server = w.uint32(), e.serverID
-	const flagStandalone = 1
-	standalone = w.uint8()&flagStandalone != 0
+	g.known = true
+	g.gtid.number = int64(w.uint64())
+	g.gtid.domain, g.gtid.server = w.uint32(), e.serverID
+	flags := w.uint8()
+	g.begins = flags&flagStandalone == 0
+	if flags&flagPreparedXA != 0 {
+		if flags&flagGroupCommit != 0 {
+			w.skip(8) // the group's number
+		}
+		format := int32(w.uint32())
+		global, branch := int(w.uint8()), int(w.uint8())
+		g.preparedXA = xidText(int64(format), w.take(global), w.take(branch))
+	}
 	if w.bad {
 		err = fmt.Errorf("GTID event: %w", errShort)
 	}
-	return g, standalone, err
+	return g, err
 }
 
 // parsePreviousGTIDs reads the set that a file begins with, in the server's

@@ -54,6 +54,20 @@ func (b *bundle) failure(from schema.Position) error {
 	return r.untilError()
 }
 
+// purge has the server delete the files before the current one.
+func (b *bundle) purge() {
+	b.t.Helper()
+	// It keeps for a moment what it has just closed.
+	s := b.session()
+	first := s.value("SHOW BINARY LOGS", 0)
+	for deadline := time.Now().Add(patience); s.value("SHOW BINARY LOGS", 0) == first; {
+		if time.Now().After(deadline) {
+			b.t.Fatal("the server does not purge its log")
+		}
+		s.exec("PURGE BINARY LOGS BEFORE NOW() + INTERVAL 1 DAY")
+	}
+}
+
 // isLost checks that an error says that the position is lost, and what to do.
 func isLost(t *testing.T, err error, texts ...string) {
 	t.Helper()
@@ -79,15 +93,7 @@ func TestSource_PurgedLogIsLoud(t *testing.T) {
 				start = gtidsOfPosition.ReplaceAll(start, nil)
 			}
 			b.exec("INSERT INTO t VALUES (1)", "FLUSH BINARY LOGS", "INSERT INTO t VALUES (2)", "FLUSH BINARY LOGS")
-			// A server keeps the files that it has just closed for a moment.
-			s := b.session()
-			first := s.value("SHOW BINARY LOGS", 0)
-			for deadline := time.Now().Add(patience); s.value("SHOW BINARY LOGS", 0) == first; {
-				if time.Now().After(deadline) {
-					t.Fatal("the server does not purge its log")
-				}
-				s.exec("PURGE BINARY LOGS BEFORE NOW() + INTERVAL 1 DAY")
-			}
+			b.purge()
 			isLost(t, b.failure(start), "binlog_expire_logs_seconds")
 		})
 	}

@@ -2,6 +2,7 @@ package mysql
 
 import (
 	"encoding/hex"
+	"fmt"
 	"strconv"
 
 	"github.com/go-mysql-org/go-mysql/mysql"
@@ -125,4 +126,48 @@ func (g *gtid) append(dst []byte, f flavor) []byte {
 		dst = append(append(dst, ':'), g.tag...)
 	}
 	return strconv.AppendInt(append(dst, ':'), g.number, 10)
+}
+
+// without returns the set without one transaction, in MySQL's notation.
+func (s *gtidSet) without(text string) (string, error) {
+	all, err := mysql.ParseMysqlGTIDSet(s.String())
+	if err != nil {
+		return "", fmt.Errorf("GTIDs: %w", err)
+	}
+	one, err := mysql.ParseMysqlGTIDSet(text)
+	if err != nil {
+		return "", fmt.Errorf("GTID %q: %w", text, err)
+	}
+	set := *all.(*mysql.MysqlGTIDSet)
+	for id, tags := range *one.(*mysql.MysqlGTIDSet) {
+		for tag, intervals := range tags {
+			if set[id] == nil {
+				continue
+			}
+			for _, i := range intervals {
+				set[id][tag] = cutInterval(set[id][tag], i)
+			}
+			if len(set[id][tag]) == 0 {
+				delete(set[id], tag)
+			}
+		}
+		if len(set[id]) == 0 {
+			delete(set, id)
+		}
+	}
+	return set.String(), nil
+}
+
+// cutInterval returns intervals without what is in one.
+func cutInterval(from mysql.IntervalSlice, what mysql.Interval) mysql.IntervalSlice {
+	var out mysql.IntervalSlice
+	for _, i := range from {
+		if i.Start < what.Start {
+			out = append(out, mysql.Interval{Start: i.Start, Stop: min(i.Stop, what.Start)})
+		}
+		if i.Stop > what.Stop {
+			out = append(out, mysql.Interval{Start: max(i.Start, what.Stop), Stop: i.Stop})
+		}
+	}
+	return out
 }

@@ -26,6 +26,8 @@ type position struct {
 	Row   int `json:"row,omitempty"`
 	// Transaction is the GTID of the transaction that Event and Row count in.
 	Transaction string `json:"transaction_id,omitempty"`
+	// Prepared are the XA transactions that are prepared; see preparedSet.
+	Prepared    string `json:"penstock_xa,omitempty"`
 	ServerID    uint32 `json:"server_id,omitempty"`
 	TimeSeconds int64  `json:"ts_sec,omitempty"`
 }
@@ -54,7 +56,7 @@ func parsePosition(p schema.Position) (position, error) {
 // encode returns the position's JSON. It is written by hand since every batch
 // has one.
 func (p *position) encode() schema.Position {
-	b := make([]byte, 0, 96+len(p.File)+len(p.GTIDs)+len(p.Transaction))
+	b := make([]byte, 0, 96+len(p.File)+len(p.GTIDs)+len(p.Transaction)+2*len(p.Prepared))
 	b = append(b, '{')
 	if p.TimeSeconds != 0 {
 		b = append(b, `"ts_sec":`...)
@@ -81,6 +83,9 @@ func (p *position) encode() schema.Position {
 	}
 	if p.Transaction != "" {
 		b = appendText(append(b, `,"transaction_id":`...), p.Transaction)
+	}
+	if p.Prepared != "" {
+		b = appendText(append(b, `,"penstock_xa":`...), p.Prepared)
 	}
 	return append(b, '}')
 }

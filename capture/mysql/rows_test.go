@@ -280,6 +280,7 @@ func FuzzJSON(f *testing.F) {
 
 func FuzzPosition(f *testing.F) {
 	f.Add(`{"ts_sec":1,"file":"binlog.000001","pos":4,"gtids":"11111111-2222-3333-4444-555555555555:1-5","event":2,"row":3}`)
+	f.Add(`{"file":"binlog.000001","pos":4,"penstock_xa":"[{\"xid\":\"X'61',X'',1\",\"file\":\"binlog.000001\",\"pos\":4}]"}`)
 	f.Add(`{"file":"b.1","pos":5000000000,"server_id":1,"snapshot":true}`)
 	f.Fuzz(func(t *testing.T, text string) {
 		p, err := parsePosition(schema.Position(text))

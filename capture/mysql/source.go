@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 	"time"
 
@@ -47,6 +48,9 @@ type source struct {
 	tx   transaction
 	skip skipping
 
+	prepared preparedSet
+	replay   *replay // an XA transaction that is being committed
+
 	payload  payload
 	inflater inflater
 	rows     *rowsEvent // an event of which rows are left
@@ -76,6 +80,11 @@ type transaction struct {
 	thread    uint32
 	hasThread bool
 	events    int // done with, BEGIN included
+	// An XA transaction that is being prepared: its name, and its events so
+	// far unless they are large.
+	xid   string
+	held  []byte
+	large bool
 }
 
 // placePrefix is what the id of a transaction without a GTID begins with.
@@ -163,6 +172,9 @@ func (s *source) startAt(ctx context.Context, at position) (err error) {
 	if err := checkReach(ctx, s.conn, s.server, &at, byGTID, s.cfg); err != nil {
 		return err
 	}
+	if s.prepared, err = parsePrepared(at.Prepared); err != nil {
+		return capture.Permanent(fmt.Errorf("the saved position: prepared XA transactions %s: %w; reset the connector's offsets", at.Prepared, err))
+	}
 	s.skip = skipping{events: at.Event, rows: at.Row, transaction: at.Transaction}
 	if strings.HasPrefix(at.Transaction, placePrefix) {
 		s.skip.transaction = "" // it is the one at the place
@@ -230,9 +242,16 @@ func (s *source) event(ctx context.Context, wait bool) (e event, ok bool, err er
 			return e, true, nil
 		}
 	}
-	packet, ok, err := s.conn.packets.poll()
+	from := &s.dump
+	if s.replay != nil {
+		if from = s.replay.dump; from == nil {
+			e, err = s.replay.next()
+			return e, err == nil, err
+		}
+	}
+	packet, ok, err := from.conn.packets.poll()
 	if err == nil && !ok && wait {
-		packet, ok, err = s.conn.packets.next(ctx, s.idle.C)
+		packet, ok, err = from.conn.packets.next(ctx, s.idle.C)
 	}
 	if err != nil {
 		return e, false, err
@@ -248,7 +267,12 @@ func (s *source) event(ctx context.Context, wait bool) (e event, ok bool, err er
 		return e, false, nil
 	}
 	s.came = true
-	if e, err = s.parse(packet); errors.Is(err, errChecksum) || errors.Is(err, errShort) {
+	e, err = from.parse(packet)
+	switch {
+	case s.replay != nil:
+		e.inner = true // in the event that commits it
+		err = s.replay.explain(err)
+	case errors.Is(err, errChecksum), errors.Is(err, errShort):
 		err = s.at(err)
 	}
 	return e, err == nil, err
@@ -264,6 +288,9 @@ func (s *source) advance(e *event) {
 
 // handle takes one event.
 func (s *source) handle(ctx context.Context, b *schema.Batch, e event) error {
+	if r := s.replay; r != nil {
+		return s.damaged(r.explain(s.again(ctx, b, e)))
+	}
 	switch e.typ {
 	case evRotate:
 		s.rotate(&e)
@@ -278,13 +305,18 @@ func (s *source) handle(ctx context.Context, b *schema.Batch, e event) error {
 		return nil
 	}
 	s.advance(&e)
-	if err := s.body(ctx, b, e); err != nil {
-		if errors.Is(err, errShort) {
-			err = capture.Permanent(err)
-		}
-		return s.at(err)
+	return s.damaged(s.body(ctx, b, e))
+}
+
+// damaged adds the place to an error, which nothing mends if it is an event's.
+func (s *source) damaged(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, errShort):
+		err = capture.Permanent(err)
 	}
-	return nil
+	return s.at(err)
 }
 
 // previous takes the GTIDs of all files before the one that begins, by which a
@@ -309,27 +341,20 @@ func (s *source) previous(e *event) error {
 
 // body takes an event of a transaction.
 func (s *source) body(ctx context.Context, b *schema.Batch, e event) (err error) {
+	if s.tx.xid != "" && s.replay == nil {
+		return s.pass(ctx, b, e)
+	}
 	switch e.typ {
-	case evGTID, evAnonymousGTID, evTaggedGTID:
-		var g gtidEvent
-		if e.typ == evTaggedGTID {
-			g, err = parseTaggedGTID(e.body)
-		} else {
-			g, err = parseGTID(e.body)
+	case evGTID, evAnonymousGTID, evTaggedGTID, evMariaGTID:
+		g, err := parseGTIDEvent(&e)
+		s.start(&g)
+		if e.typ == evMariaGTID && g.preparedXA == "" {
+			s.beginTransaction(b)
 		}
-		s.start(g.gtid, e.typ != evAnonymousGTID && g.gtid.number > 0, g.micros)
-		return err
-	case evMariaGTID:
-		g, standalone, err := parseMariaGTID(&e)
-		s.start(g, true, 0)
-		if !standalone {
-			s.tx.explicit, s.tx.events = true, 1
-		}
-		s.beginTransaction(b)
 		return err
 	case evQuery, evMariaQueryCompressed, evExecuteLoadQuery:
 		return s.statement(ctx, b, &e)
-	case evXID, evXAPrepare:
+	case evXID:
 		return s.commit(b)
 	case evPayload:
 		return s.payload.start(e)
@@ -370,12 +395,15 @@ func (s *source) setQuery(sql []byte) {
 }
 
 // start begins a transaction, or a statement that is one of its own.
-func (s *source) start(g gtid, hasGTID bool, micros int64) {
+func (s *source) start(g *gtidEvent) {
 	text := s.tx.text[:0]
-	if hasGTID {
-		text = g.append(text, s.cfg.flavor)
+	if g.known {
+		text = g.gtid.append(text, s.cfg.flavor)
 	}
-	s.tx = transaction{open: true, begin: s.begin, hasGTID: hasGTID, gtid: g, text: text, id: s.tx.id[:0], micros: micros}
+	s.tx = transaction{open: true, begin: s.begin, hasGTID: g.known, gtid: g.gtid, text: text, id: s.tx.id[:0], micros: g.micros, xid: g.preparedXA}
+	if g.begins {
+		s.tx.explicit, s.tx.events = true, 1
+	}
 	s.query = s.query[:0]
 	s.gtidCell, s.queryCell, s.idCell = schema.Value{}, schema.Value{}, schema.Value{}
 }
@@ -438,7 +466,7 @@ func (s *source) skipsThis() bool {
 // that is inside a transaction.
 func (s *source) resume() (end schema.Position, inside bool) {
 	p := position{
-		File: s.file, Pos: s.end, GTIDs: s.done.String(), ServerID: s.serverID, TimeSeconds: int64(s.time),
+		File: s.file, Pos: s.end, GTIDs: s.done.String(), ServerID: s.serverID, TimeSeconds: int64(s.time), Prepared: s.prepared.String(),
 	}
 	if s.tx.open {
 		p.Pos = s.tx.begin
@@ -579,12 +607,15 @@ func (s *source) startRows(e *event, op schema.Op) error {
 	}
 	skip := 0
 	if s.skipsThis() {
-		if s.tx.events < s.skip.events {
+		switch {
+		case s.tx.events == s.skip.events:
+			skip = s.skip.rows
+		case s.tx.events > s.skip.events:
+		case s.replay != nil:
+			skip = math.MaxInt // they count
+		default:
 			s.tx.events++
 			return nil
-		}
-		if s.tx.events == s.skip.events {
-			skip = s.skip.rows
 		}
 	}
 	if t.plan.skip {
@@ -638,6 +669,9 @@ func (s *source) readRows(b *schema.Batch) error {
 	if len(ev.rest) == 0 {
 		s.rows = nil
 		s.tx.events++
+		if s.replay != nil {
+			s.replay.rows += ev.row
+		}
 	}
 	return nil
 }
@@ -669,7 +703,11 @@ func (s *source) readRow(b *schema.Batch) error {
 	default:
 		out.Before, out.After = row, after
 	}
-	out.Source = s.sourceRow(b, ev.plan.source, ev.row-1)
+	index := ev.row - 1
+	if s.replay != nil {
+		index += s.replay.rows // all are at one place, and still told apart
+	}
+	out.Source = s.sourceRow(b, ev.plan.source, index)
 	out.Transaction = s.transactionBlock(b)
 	return nil
 }
@@ -736,7 +774,7 @@ func (s *source) Confirm(context.Context, schema.Position) error { return nil }
 func (s *source) Close(context.Context) error {
 	s.idle.Stop()
 	s.payload.close()
-	return errors.Join(s.history.close(), s.conn.close())
+	return errors.Join(s.replay.close(), s.history.close(), s.conn.close())
 }
 
 // account is the user as GRANT statements name it.

@@ -212,29 +212,6 @@ func TestSource_TLS(t *testing.T) {
 	b.exec("DROP USER " + user)
 }
 
-func TestSource_XA(t *testing.T) {
-	t.Parallel()
-	for name, server := range map[string]*servers.MySQLServer{"MySQL": servers.MySQL(t), "MariaDB": servers.MariaDB(t)} {
-		t.Run(name, func(t *testing.T) {
-			b := setup(t, server)
-			b.exec("CREATE TABLE t (id int PRIMARY KEY)")
-			start := b.now()
-			xid := b.server.Database[:20]
-			b.exec("XA START '"+xid+"x'", "INSERT INTO t VALUES (1)", "XA END '"+xid+"x'", "XA PREPARE '"+xid+"x'", "XA COMMIT '"+xid+"x'",
-				"XA START '"+xid+"y'", "INSERT INTO t VALUES (2)", "XA END '"+xid+"y'", "XA COMMIT '"+xid+"y' ONE PHASE", "INSERT INTO t VALUES (3)")
-			want := []string{"t c id=1", "t c id=2", "t c id=3"}
-			r := b.stream(start)
-			r.batch.MaxEvents = 1
-			equal(t, r.until(3), want...)
-			for i, end := range r.ends {
-				if n := r.counts[i]; n < len(want) {
-					equal(t, b.stream(end).until(len(want)-n), want[n:]...)
-				}
-			}
-		})
-	}
-}
-
 func TestSource_LargeValues(t *testing.T) {
 	t.Parallel()
 	b := setup(t, servers.MySQL(t))

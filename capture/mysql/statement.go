@@ -1,7 +1,6 @@
 package mysql
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 
@@ -29,18 +28,22 @@ func (s *source) statement(ctx context.Context, b *schema.Batch, e *event) error
 		}
 	}
 	switch {
-	case string(q.sql) == "BEGIN", bytes.HasPrefix(q.sql, []byte("XA START")):
-		if !s.tx.open {
-			s.start(gtid{}, false, 0)
-		}
-		s.tx.explicit, s.tx.thread, s.tx.hasThread, s.tx.events = true, q.thread, true, 1
-		if string(q.sql) == "BEGIN" {
-			s.beginTransaction(b)
-		}
+	case string(q.sql) == "BEGIN":
+		s.beginWith(&q)
+		s.beginTransaction(b)
 		return nil
-	case string(q.sql) == "COMMIT", string(q.sql) == "ROLLBACK",
-		bytes.HasPrefix(q.sql, []byte("XA COMMIT")), bytes.HasPrefix(q.sql, []byte("XA ROLLBACK")):
+	case string(q.sql) == "COMMIT", string(q.sql) == "ROLLBACK":
 		return s.commit(b)
+	}
+	if verb, xid, ok := xaStatement(q.sql); ok {
+		switch verb {
+		case "START":
+			s.beginWith(&q)
+			s.tx.xid = xid
+			return nil
+		case "COMMIT", "ROLLBACK":
+			return s.endXA(ctx, b, &q, verb, xid)
+		}
 	}
 	if !s.skipsThis() || s.tx.events >= s.skip.events {
 		if err := s.apply(ctx, b, &q); err != nil {
@@ -52,6 +55,15 @@ func (s *source) statement(ctx context.Context, b *schema.Batch, e *event) error
 		return nil
 	}
 	return s.commit(b)
+}
+
+// beginWith begins a transaction with a statement, after the GTID if there is
+// one.
+func (s *source) beginWith(q *queryEvent) {
+	if !s.tx.open {
+		s.start(&gtidEvent{})
+	}
+	s.tx.explicit, s.tx.thread, s.tx.hasThread, s.tx.events = true, q.thread, true, 1
 }
 
 // apply takes a statement that may be about tables.
