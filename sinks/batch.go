@@ -51,8 +51,9 @@ type fate uint8
 const (
 	fateOpen fate = iota
 	fateApplied
-	fateFailed // is in batch.failures
-	fateGiven  // given back to the group
+	fateFailed  // is in batch.failures
+	fateDropped // left out by the connector's own settings
+	fateGiven   // given back to the group
 )
 
 // failure is one record that failed for good.

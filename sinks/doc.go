@@ -8,7 +8,8 @@
 // (sinks/mongodb, sinks/elasticsearch).
 //
 // What always holds: for every partition, records read = applied + filtered +
-// dead-lettered; an offset is committed only after the record before it was
-// applied or its dead letter was acknowledged; records of one key are applied
-// in the partition's order.
+// dead-lettered + skipped, which are those that failed and were tolerated
+// without a queue, or left out by a setting of the connector; an offset is
+// committed only after the record before it was applied or its dead letter was
+// acknowledged; records of one key are applied in the partition's order.
 package sinks

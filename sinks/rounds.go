@@ -46,7 +46,9 @@ type roundRecord struct {
 	key   int32 // index of tails
 	whole bool
 	state roundState
-	err   error
+	// dropped says that it failed and is left out on purpose.
+	dropped bool
+	err     error
 }
 
 type roundKey struct {
@@ -156,6 +158,10 @@ func (r *Rounds) Fail(at int32, err error) {
 	r.failed++
 }
 
+// Drop says of a record that was refused for good that the connector's own
+// settings have it left out.
+func (r *Rounds) Drop(at int32) { r.records[at].dropped = true }
+
 // Retry says that a record was not applied for a passing reason. The later
 // records of its key are held back.
 func (r *Rounds) Retry(at int32, err error) {
@@ -177,7 +183,7 @@ func (r *Rounds) Err() error {
 	for i := range r.records {
 		switch rec := &r.records[i]; rec.state {
 		case roundFailed:
-			e.Failed = append(e.Failed, RecordError{Index: i, Err: rec.err})
+			e.Failed = append(e.Failed, RecordError{Index: i, Err: rec.err, Dropped: rec.dropped})
 		case roundBlocked:
 			e.Failed = append(e.Failed, RecordError{Index: i, Err: rec.err, Retriable: true})
 		case roundWaiting:

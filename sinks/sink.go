@@ -40,6 +40,9 @@ type RecordError struct {
 	// destination's side in the meantime. A record that was held back because
 	// an earlier one of the same key failed is retriable.
 	Retriable bool
+	// Dropped says that the connector's own settings have the record left out:
+	// it is passed and counts as skipped, whatever errors.tolerance says.
+	Dropped bool
 }
 
 // Error names the first record and how many there are.

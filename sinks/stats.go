@@ -21,7 +21,7 @@ type Stats struct {
 	// DeadLettered are the failed records that the dead letter queue has.
 	DeadLettered atomic.Int64
 	// Skipped are the failed records that were tolerated without a dead
-	// letter queue.
+	// letter queue, or left out by the connector's own settings.
 	Skipped atomic.Int64
 	// Abandoned are the records that were given back to the group before they
 	// were applied, because of a rebalance, a stop or a failure. Some task

@@ -355,6 +355,34 @@ func TestTask_GivesUpARecordAfterTheRetryTimeout(t *testing.T) {
 	sinkstest.Balanced(t, stats)
 }
 
+// TestTask_PassesWhatASinkDrops has a sink whose own settings leave a record
+// out: that is neither applied nor a failure, whatever errors.tolerance says.
+func TestTask_PassesWhatASinkDrops(t *testing.T) {
+	t.Parallel()
+	for _, all := range []bool{false, true} {
+		b := newPipeline(t, 1)
+		b.Produce(0, sinkstest.Record("a", "1"), sinkstest.Record("b", "dropped"), sinkstest.Record("c", "3"))
+		m, stats := newMemory(), &sinks.Stats{}
+		m.onWrite = func(_ context.Context, records []schema.Record) error {
+			return m.failing(records, func(r *schema.Record) *sinks.RecordError {
+				if text(r.Value) == "dropped" {
+					return &sinks.RecordError{Err: errPoison, Dropped: true}
+				}
+				return nil
+			})
+		}
+		task := b.Task(m, stats)
+		task.Errors = sinks.Errors{TolerateAll: all, DLQ: b.Topic + ".dlq", DLQReplication: 1}
+		r := sinkstest.Start(t, task)
+		sinkstest.Eventually(t, "the commit", func() bool { return b.Committed(0) == 3 })
+		r.Stops()
+		if m.len() != 2 || stats.Applied.Load() != 2 || stats.Skipped.Load() != 1 || b.End(task.Errors.DLQ) != 0 {
+			t.Errorf("rows %v, applied %d, skipped %d, %d letters; want 2 rows, one skipped", m.rows, stats.Applied.Load(), stats.Skipped.Load(), b.End(task.Errors.DLQ))
+		}
+		sinkstest.Balanced(t, stats)
+	}
+}
+
 func TestTask_FinishesTheWriteThatRunsWhenItIsStopped(t *testing.T) {
 	t.Parallel()
 	b := newPipeline(t, 1)

@@ -268,6 +268,11 @@ func (w *writer) sort(p piece, e *WriteError, since map[int]time.Time) (again pi
 	for _, f := range e.Failed {
 		at := p.place(f.Index)
 		switch {
+		case f.Dropped:
+			w.fates[at] = fateDropped
+			w.Stats.Skipped.Add(1)
+			w.noteError()
+			continue
 		case f.Retriable && errors.Is(f.Err, ErrHeldBack):
 			again.add(p.records[f.Index], at)
 			continue

@@ -124,7 +124,7 @@ func sinkCounters() []counter {
 		total("penstock_sink_records_applied_total", "Records that the destination has.", func(s *supervisor.Stats) int64 { return s.Sink.Applied.Load() }),
 		total("penstock_sink_records_filtered_total", "Records that a transform dropped.", func(s *supervisor.Stats) int64 { return s.Sink.Filtered.Load() }),
 		total("penstock_sink_records_dead_lettered_total", "Failed records that the dead letter queue has.", func(s *supervisor.Stats) int64 { return s.Sink.DeadLettered.Load() }),
-		total("penstock_sink_records_skipped_total", "Failed records that were tolerated without a dead letter queue.", func(s *supervisor.Stats) int64 { return s.Sink.Skipped.Load() }),
+		total("penstock_sink_records_skipped_total", "Failed records that were tolerated without a dead letter queue, or left out by the connector's own settings.", func(s *supervisor.Stats) int64 { return s.Sink.Skipped.Load() }),
 		total("penstock_sink_records_abandoned_total", "Records given back before they were applied; some task reads them again.", func(s *supervisor.Stats) int64 { return s.Sink.Abandoned.Load() }),
 		total("penstock_sink_record_failures_total", "Failed attempts at records.", func(s *supervisor.Stats) int64 { return s.Sink.Failures.Load() }),
 		total("penstock_sink_record_errors_total", "Records that failed for good.", func(s *supervisor.Stats) int64 { return s.Sink.Errors.Load() }),

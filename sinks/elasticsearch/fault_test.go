@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -238,19 +239,41 @@ func TestSink_SendsLostRacesAboutTheMappingAgain(t *testing.T) {
 	}
 }
 
+// TestSink_BehaviorOnMalformedDocuments has a document that is refused between
+// others of its key: what came before it is there in the end, and it counts as
+// what the setting makes of it.
 func TestSink_BehaviorOnMalformedDocuments(t *testing.T) {
 	t.Parallel()
-	for behaviour, refused := range map[string]bool{"fail": true, "warn": false, "ignore": false} {
-		c := &cluster{item: func(_ int, id string, _ float64) (int, string) {
-			if id == "2" {
+	for behaviour, dropped := range map[string]bool{"fail": false, "warn": true, "ignore": true} {
+		c := &cluster{item: func(_ int, id string, n float64) (int, string) {
+			if id == "2" && n > 1 {
 				return 400, "document_parsing_exception"
 			}
 			return 200, ""
 		}}
-		err := openOn(t, c, map[string]string{"behavior.on.malformed.documents": behaviour}).Write(t.Context(), rows(1, 2, 3))
+		// n is the record's number.
+		err := openOn(t, c, map[string]string{"behavior.on.malformed.documents": behaviour}).Write(t.Context(), rows(1, 2, 2, 3))
 		var some *sinks.WriteError
-		if errors.As(err, &some) != refused || err != nil && !refused {
-			t.Errorf("%s: Write: %v", behaviour, err)
+		if !errors.As(err, &some) || len(some.Failed) != 1 || some.Failed[0].Index != 2 || some.Failed[0].Dropped != dropped || some.Failed[0].Retriable {
+			t.Errorf("%s: Write: %v, want record 2 refused, and dropped: %t", behaviour, err, dropped)
+		}
+		if n, there := c.docs["2"]; !there || n != 1 || len(c.docs) != 3 {
+			t.Errorf("%s: documents %v, want that of record 1, too", behaviour, c.docs)
+		}
+	}
+}
+
+// TestSink_DropsInvalidMessages has a record that cannot be made a document.
+func TestSink_DropsInvalidMessages(t *testing.T) {
+	t.Parallel()
+	for _, drop := range []bool{false, true} {
+		c := &cluster{}
+		records := rows(1, 2)
+		records[0].Key = schema.Data{}
+		err := openOn(t, c, map[string]string{"drop.invalid.message": strconv.FormatBool(drop)}).Write(t.Context(), records)
+		var some *sinks.WriteError
+		if !errors.As(err, &some) || len(some.Failed) != 1 || some.Failed[0].Index != 0 || some.Failed[0].Dropped != drop || len(c.docs) != 1 {
+			t.Errorf("drop.invalid.message=%t: Write: %v, documents %v; want record 0 refused, and dropped: %t", drop, err, c.docs, drop)
 		}
 	}
 }

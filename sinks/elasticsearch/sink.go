@@ -65,7 +65,7 @@ func (s *sink) Write(ctx context.Context, records []schema.Record) error {
 		switch {
 		case err == nil:
 		case errors.As(err, &some):
-			f := sinks.RecordError{Index: from, Err: fmt.Errorf("empty index %s: %w", index, some), Retriable: some.Failed[0].Retriable}
+			f := sinks.RecordError{Index: from, Err: fmt.Errorf("empty index %s: %w", index, some), Retriable: some.Failed[0].Retriable, Dropped: some.Failed[0].Dropped}
 			failed = append(failed, f)
 			if f.Retriable {
 				return &sinks.WriteError{Failed: heldBack(failed, from+1, len(records))}
@@ -100,13 +100,13 @@ func (s *sink) compile(records []schema.Record) (n int, truncate *op) {
 		from := len(s.build.mem)
 		o, err := s.build.build(&records[i])
 		switch {
-		case err != nil && s.config.dropInvalid:
-			s.logger.Warn("a record cannot be made a document and is dropped", "topic", records[i].Topic, "partition", records[i].Partition, "offset", records[i].Offset, "error", err)
-			s.build.mem = s.build.mem[:from]
-			s.rounds.Skip()
 		case err != nil:
 			s.build.mem = s.build.mem[:from]
 			s.rounds.Refuse(err)
+			if s.config.dropInvalid {
+				s.logger.Warn("a record cannot be made a document and is dropped", "topic", records[i].Topic, "partition", records[i].Partition, "offset", records[i].Offset, "error", err)
+				s.rounds.Drop(int32(i))
+			}
 		case o.kind == opTruncate:
 			return i, &o
 		case o.kind == opSkip:
@@ -376,14 +376,14 @@ func isMappingRace(c *cause) bool {
 
 // malformed deals with a document that is refused for its content.
 func (s *sink) malformed(at int32, err error) {
+	s.rounds.Fail(at, err)
 	switch s.config.onMalformed {
 	case "ignore":
-		s.rounds.Done(at)
+		s.rounds.Drop(at)
 	case "warn":
 		s.logger.Warn("a document was refused and is left out", "index", s.build.indices[s.ops[at].index], "error", err)
-		s.rounds.Done(at)
+		s.rounds.Drop(at)
 	default:
-		s.rounds.Fail(at, err)
 	}
 }
 
