@@ -156,6 +156,10 @@ func hiddenSettings() []settings.Def {
 			Doc: "How many topic names are remembered.", Ignored: noJVM,
 		},
 		{
+			Key: "read.only", Type: settings.Boolean, Default: "false", Importance: settings.Low, Group: group, DisplayName: "Read only connection", Width: "SHORT", Hidden: true,
+			Doc: "Whether incremental snapshots do without writing to the signal table.", Ignored: noIncremental,
+		},
+		{
 			Key: "topic.transaction", Type: settings.String, Default: "transaction", Importance: settings.Low, Group: group, DisplayName: "Transaction topic", Width: "MEDIUM", Hidden: true,
 			Doc: "The last part of the name of the topic for transactions.",
 		},
@@ -440,7 +444,8 @@ func eventSettings() []settings.Def {
 		},
 		{
 			Key: "heartbeat.topics.prefix", Type: settings.String, Default: "__debezium-heartbeat", Importance: settings.Low, Group: group, DisplayName: "A prefix used for naming of heartbeat topics", Width: "MEDIUM",
-			Doc: "The first part of the heartbeat topic's name; the topic prefix follows it.",
+			Doc:     "The first part of the heartbeat topic's name; the topic prefix follows it.",
+			Aliases: []string{"topic.heartbeat.prefix"},
 		},
 		{
 			Key: "signal.data.collection", Type: settings.List, Importance: settings.Medium, Group: group, DisplayName: "Signaling data collection", Width: "MEDIUM",

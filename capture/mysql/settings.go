@@ -63,15 +63,22 @@ const settingsOrder = `
 	gtid.source.filter.dml.events gtid.ignore.on.recovery gtid.source.includes gtid.source.excludes
 	sourceinfo.struct.maker`
 
+// historyTimeouts are settings that Debezium has and does not list.
+const historyTimeouts = `
+	schema.history.internal.kafka.recovery.poll.interval.ms schema.history.internal.kafka.recovery.attempts
+	schema.history.internal.kafka.query.timeout.ms schema.history.internal.kafka.create.timeout.ms`
+
 // Reasons that several settings share.
 const (
 	noJava      = "there is no Java here; leave it out"
 	ownThreads  = "connections are watched by their read and write deadlines"
 	streamsRows = "rows are always read as a stream"
+	// readsHistory is about Debezium's timeouts.
+	readsHistory = "the history's topic is made and read to its end like the worker's own"
 )
 
 func newSettings(sourceInfo string) *settings.Set {
-	order := settingsOrder + " binary.handling.mode " + keyHistoryTopic + " " + keyHistoryBootstrap
+	order := settingsOrder + " binary.handling.mode " + keyHistoryTopic + " " + keyHistoryBootstrap + historyTimeouts
 	defs := capture.RelationalSettings(groupServer, order, ownSettings(sourceInfo))
 	for i := range defs {
 		if defs[i].Key == "skipped.operations" {
@@ -225,6 +232,22 @@ func readerSettings() []settings.Def {
 		{
 			Key: keyHistoryBootstrap, Type: settings.String, Importance: settings.High, Group: groupHistory, DisplayName: "Kafka broker addresses", Width: "LONG", Hidden: true,
 			Doc: "The Kafka cluster of the schema history, if it is not the worker's own.",
+		},
+		{
+			Key: "schema.history.internal.kafka.recovery.poll.interval.ms", Type: settings.Int, Default: "100", Importance: settings.Low, Group: groupHistory, DisplayName: "Poll interval during database schema history recovery (ms)", Width: "SHORT", Hidden: true,
+			Doc: "How long one look for more of the history takes, in milliseconds.", Ignored: readsHistory,
+		},
+		{
+			Key: "schema.history.internal.kafka.recovery.attempts", Type: settings.Int, Default: "100", Importance: settings.Low, Group: groupHistory, DisplayName: "Max attempts to recovery database schema history", Width: "SHORT", Hidden: true,
+			Doc: "How many looks in a row may find nothing.", Ignored: readsHistory,
+		},
+		{
+			Key: "schema.history.internal.kafka.query.timeout.ms", Type: settings.Long, Default: "3000", Importance: settings.Low, Group: groupHistory, DisplayName: "Kafka admin client query timeout (ms)", Width: "SHORT", Hidden: true,
+			Doc: "How long Kafka may take to describe itself, in milliseconds.", Ignored: readsHistory,
+		},
+		{
+			Key: "schema.history.internal.kafka.create.timeout.ms", Type: settings.Long, Default: "30000", Importance: settings.Low, Group: groupHistory, DisplayName: "Kafka admin client create timeout (ms)", Width: "SHORT", Hidden: true,
+			Doc: "How long the making of the history's topic may take, in milliseconds.", Ignored: readsHistory,
 		},
 	}
 }
