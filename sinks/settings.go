@@ -152,8 +152,8 @@ func ParseErrors(v settings.Values) Errors {
 func ConsumerDefaults() map[string]string {
 	return map[string]string{
 		"auto.offset.reset":         "earliest",
-		"fetch.max.bytes":           "2097152",
-		"max.partition.fetch.bytes": "524288",
+		"fetch.max.bytes":           "1048576",
+		"max.partition.fetch.bytes": "262144",
 		"max.poll.records":          "2000",
 
 		"metadata.max.age.ms":   "2000",

@@ -13,6 +13,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -146,7 +147,7 @@ func Start(ctx context.Context, o Options) (_ *Worker, err error) {
 	for _, p := range problems {
 		w.log.Warn("a setting has no effect", "setting", p.Key, "problem", p.Message)
 	}
-	w.limitMemory()
+	w.limitMemory(o.Environ)
 	w.log.Info("starting", "version", o.Build.Version, "commit", o.Build.Commit)
 	if err := w.listen(ctx); err != nil { // first: it fails at once if another worker is there
 		return nil, err
@@ -223,7 +224,14 @@ func secrets(c *config.Worker) []string {
 	return out
 }
 
-func (w *Worker) limitMemory() {
+// limitMemory sets what the garbage collector goes by, unless GOGC and
+// GOMEMLIMIT do. Nearly all of the heap are buffers, which it need not look
+// into: so it may come round earlier than by default, and let the heap grow by
+// a half instead of doubling it.
+func (w *Worker) limitMemory(environ []string) {
+	if !slices.ContainsFunc(environ, func(v string) bool { return strings.HasPrefix(v, "GOGC=") }) {
+		debug.SetGCPercent(50)
+	}
 	limit, err := config.ParseSize(w.config.String("penstock.memory.limit"))
 	if err == nil && limit > 0 {
 		debug.SetMemoryLimit(limit)
