@@ -286,9 +286,5 @@ func valueDefs() []settings.Def {
 			Key: "sourceinfo.struct.maker", Type: settings.Class, Default: "io.debezium.connector.postgresql.PostgresSourceInfoStructMaker", Importance: settings.Low, Group: "Events", DisplayName: "Source info struct maker class", Width: "MEDIUM",
 			Doc: "The Java class that makes the source block of events.", Unsupported: "the source block is Debezium's; leave it out",
 		},
-		{
-			Key: "money.fraction.digits", Type: settings.Short, Default: "2", Importance: settings.Low, Group: "Connector", DisplayName: "Money fraction digits", Width: "MEDIUM", Hidden: true,
-			Doc: "How many digits after the point amounts of money have.", Unsupported: "amounts of money have two digits; leave it out",
-		},
 	}
 }
