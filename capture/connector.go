@@ -68,3 +68,9 @@ type Database interface {
 	// the connector is deleted or its offsets are reset.
 	Forget(ctx context.Context) error
 }
+
+// Executor is a Database that runs statements of the user's own, such as that
+// of heartbeat.action.query.
+type Executor interface {
+	Execute(ctx context.Context, sql string) error
+}

@@ -542,7 +542,7 @@ func eventSettings() []settings.Def {
 		},
 		{
 			Key: "heartbeat.action.query", Type: settings.String, Importance: settings.Low, Group: group, DisplayName: "An optional query to execute with every heartbeat", Width: "MEDIUM",
-			Doc: "SQL to run at the source with each heartbeat.", Unsupported: "no SQL is run with heartbeats yet; an idle source moves on without it",
+			Doc: "A statement to run at the source every heartbeat.interval.ms, such as an UPDATE of a table for it.",
 		},
 	}
 }

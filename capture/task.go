@@ -48,9 +48,11 @@ type Task struct {
 	Kafka  *kgo.Client
 	Shape  Shape
 	Logger *slog.Logger
-	// HeartbeatEvery is heartbeat.interval.ms; 0 writes none.
-	HeartbeatEvery time.Duration
-	Observer       Observer
+	// HeartbeatEvery is heartbeat.interval.ms; 0 writes none. HeartbeatAction,
+	// if not nil, is called as often (heartbeat.action.query).
+	HeartbeatEvery  time.Duration
+	HeartbeatAction func(ctx context.Context) error
+	Observer        Observer
 
 	// Batches in the ring, events in a batch and converting workers; 0 means
 	// the default.
@@ -191,8 +193,14 @@ func (t *Task) pump(ctx context.Context, src Source, from schema.Position) error
 			return err
 		}
 	}
+	reading, stopReading := context.WithCancel(gctx)
+	defer context.AfterFunc(ctx, stopReading)()
+	if t.HeartbeatEvery > 0 && t.HeartbeatAction != nil {
+		g.Go(func() error { return Guard(func() error { return t.act(reading) }) })
+	}
 	var readErr error
 	g.Go(func() error {
+		defer stopReading()
 		defer close(work)
 		defer close(order)
 		readErr = Guard(func() error { return t.read(ctx, gctx, in) })
@@ -281,6 +289,23 @@ func (t *Task) read(ctx, failed context.Context, in *intake) error {
 			return fmt.Errorf("confirm: %w", err)
 		}
 		confirmed, lastConfirm = p, time.Now()
+	}
+}
+
+// act calls the heartbeat's action until ctx ends. That it fails is no reason to
+// stop: what it is for, an idle database, will still be there next time.
+func (t *Task) act(ctx context.Context) error {
+	tick := time.NewTicker(t.HeartbeatEvery)
+	defer tick.Stop()
+	for {
+		if err := t.HeartbeatAction(ctx); err != nil && ctx.Err() == nil {
+			t.Logger.Warn("heartbeat.action.query failed", "connector", t.Name, "error", err)
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return nil
+		}
 	}
 }
 

@@ -602,6 +602,40 @@ func TestTask_HeartbeatsWhileIdle(t *testing.T) {
 	}
 }
 
+// TestTask_ActsWithHeartbeats calls the action on, though it fails.
+func TestTask_ActsWithHeartbeats(t *testing.T) {
+	t.Parallel()
+	cl := client(t, cluster(t, "__debezium-heartbeat.p", "p.s.numbers"))
+	defer cl.Close()
+	mem := memory{t: t}
+	sh := shape()
+	sh.Naming.HeartbeatPrefix = "__debezium-heartbeat"
+	calls := make(chan struct{})
+	task := &capture.Task{
+		Name: "x", Offsets: &mem, Kafka: cl, Shape: sh, Logger: slog.New(slog.DiscardHandler), HeartbeatEvery: time.Millisecond,
+		HeartbeatAction: func(ctx context.Context) error {
+			select {
+			case calls <- struct{}{}:
+			case <-ctx.Done():
+			}
+			return errors.New("the table is locked")
+		},
+		Open: func(context.Context, schema.Position) (capture.Source, error) {
+			return &counter{t: t, next: 1, saved: mem.n}, nil
+		},
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- task.Run(ctx) }()
+	for range 3 {
+		<-calls
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+}
+
 // identified is a table whose log has only the column id of old rows; v is
 // stood in for.
 var identified = &schema.Table{

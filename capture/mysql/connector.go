@@ -75,6 +75,19 @@ func (d *database) Now(ctx context.Context) (schema.Position, error) {
 // Scanner implements capture.Database.
 func (d *database) Scanner() capture.Scanner { return &scanner{db: d} }
 
+// Execute implements capture.Executor.
+func (d *database) Execute(ctx context.Context, sql string) error {
+	c, err := dial(ctx, d.cfg)
+	if err != nil {
+		return transient(err)
+	}
+	err = prepareSession(ctx, c, d.cfg)
+	if err == nil {
+		err = c.exec(ctx, sql)
+	}
+	return transient(errors.Join(err, c.close()))
+}
+
 // Forget implements capture.Database. A reader leaves nothing behind at the
 // server.
 func (d *database) Forget(context.Context) error { return nil }

@@ -264,3 +264,24 @@ func TestSource_LearnsGTIDsAfterAPositionWithout(t *testing.T) {
 		})
 	}
 }
+
+func TestDatabase_ExecutesStatements(t *testing.T) {
+	t.Parallel()
+	b := setup(t, servers.MySQL(t))
+	b.exec("CREATE TABLE beats (id int PRIMARY KEY, n int)")
+	r := b.stream(nil)
+	executor, ok := b.db.(capture.Executor)
+	if !ok {
+		t.Fatal("the database executes nothing")
+	}
+	sql := "INSERT INTO " + b.server.Database + ".beats VALUES (1, 1) ON DUPLICATE KEY UPDATE n = n + 1"
+	for range 2 {
+		if err := executor.Execute(t.Context(), sql); err != nil {
+			t.Fatal(err)
+		}
+	}
+	equal(t, r.until(2), "beats c id=1 n=1", "beats u id=1 n=1 -> id=1 n=2")
+	if err := executor.Execute(t.Context(), "INSERT INTO nowhere VALUES (1)"); err == nil {
+		t.Error("no error for a table that is not there")
+	}
+}

@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgconn"
+
 	"github.com/penstock/penstock/capture"
 	"github.com/penstock/penstock/schema"
 	"github.com/penstock/penstock/settings"
@@ -85,6 +87,17 @@ func (d *database) Now(ctx context.Context) (schema.Position, error) {
 		return nil, err
 	}
 	return plainPosition(at, 0, time.Now().UnixMicro()), nil
+}
+
+// Execute implements capture.Executor, with the settings that the user's
+// sessions have.
+func (d *database) Execute(ctx context.Context, sql string) error {
+	conn, err := d.connectWith(ctx, func(cfg *pgconn.Config) { clear(cfg.RuntimeParams) })
+	if err != nil {
+		return err
+	}
+	defer closeConn(ctx, conn)
+	return exec(ctx, conn, sql)
 }
 
 // Forget implements capture.Database.

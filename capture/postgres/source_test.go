@@ -610,3 +610,23 @@ func TestDatabase_OpensAtDebeziumsOffset(t *testing.T) {
 		t.Errorf("an offset of another source: %v", err)
 	}
 }
+
+func TestDatabase_ExecutesStatements(t *testing.T) {
+	t.Parallel()
+	b := setup(t, servers.Postgres(t))
+	b.exec(`CREATE TABLE beats (id int PRIMARY KEY, n int)`)
+	r := b.stream(nil)
+	executor, ok := b.db.(capture.Executor)
+	if !ok {
+		t.Fatal("the database executes nothing")
+	}
+	for range 2 {
+		if err := executor.Execute(t.Context(), `INSERT INTO beats VALUES (1, 1) ON CONFLICT (id) DO UPDATE SET n = beats.n + 1`); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.want(`c public.beats {id:1 n:1}`, `u public.beats {id:1 n:2}`)
+	if err := executor.Execute(t.Context(), `INSERT INTO nowhere VALUES (1)`); err == nil {
+		t.Error("no error for a table that is not there")
+	}
+}

@@ -62,10 +62,22 @@ func (t *task) source(ctx context.Context) error {
 				t.waitFor(nil)
 			},
 		},
-		HeartbeatEvery: millis(p.Own, p.Plugin.Settings, "heartbeat.interval.ms"),
-		DrainWithin:    max(graceful-graceful/5, time.Millisecond),
+		HeartbeatEvery:  millis(p.Own, p.Plugin.Settings, "heartbeat.interval.ms"),
+		HeartbeatAction: t.heartbeatAction(),
+		DrainWithin:     max(graceful-graceful/5, time.Millisecond),
 	}
 	return run.Run(ctx)
+}
+
+// heartbeatAction is heartbeat.action.query, nil without.
+func (t *task) heartbeatAction() func(context.Context) error {
+	p := t.plan
+	database, ok := p.Database.(capture.Executor)
+	if _, defined := p.Plugin.Settings.Lookup("heartbeat.action.query"); !ok || !defined || !p.Own.IsSet("heartbeat.action.query") {
+		return nil
+	}
+	query := p.Own.String("heartbeat.action.query")
+	return func(ctx context.Context) error { return database.Execute(ctx, query) }
 }
 
 // opener opens the log, after a snapshot where the connector has that.
