@@ -261,6 +261,9 @@ func TestDeviations_NameRecordedExchanges(t *testing.T) {
 	for _, e := range recorded(t) {
 		known[e.Seq] = true
 	}
+	if all := 664; len(known) != all {
+		t.Errorf("there are %d recorded exchanges instead of %d", len(known), all)
+	}
 	for seq, d := range deviations {
 		if !known[seq] || d.reason == "" {
 			t.Errorf("exchange %d is not recorded or has no reason", seq)

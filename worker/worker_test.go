@@ -366,23 +366,33 @@ func TestSecrets_ShowNowhere(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, r := range []struct{ method, path, body string }{
-		{http.MethodPut, "/connector-plugins/faults/config/validate", string(text)},
-		{http.MethodPost, "/connectors", `{"name":"e","config":` + string(text) + `}`},
-		{http.MethodPut, "/connectors/f/config", `{"password":"canary-over-rest","note":"no class"}`},
-		{http.MethodPut, "/connectors/a/config", string(text)},
-		{http.MethodPatch, "/connectors/a/config", `{"number":"canary","password":"canary-over-rest"}`},
-		{http.MethodGet, "/connectors?expand=info&expand=status", ""},
-		{http.MethodGet, "/connectors/a/tasks", ""},
-		{http.MethodGet, "/metrics", ""},
-		{http.MethodGet, "/readyz", ""},
-		{http.MethodPost, "/connectors/a/restart?includeTasks=true", ""},
+	for _, r := range []struct {
+		method, path, body string
+		// status and says tell that the request got as far as it is to get.
+		status int
+		says   string
+	}{
+		{http.MethodPut, "/connector-plugins/faults/config/validate", string(text), 200, `"error_count":1`},
+		{http.MethodPost, "/connectors", `{"name":"e","config":` + string(text) + `}`, 400, "Not a number of type INT"},
+		{http.MethodPost, "/connectors", `{"name":"e","config":{"connector.class":"faults","note":{"password":"canary-over-rest"}}}`, 500, "a text is expected"},
+		{http.MethodPut, "/connectors/f/config", `{"password":"canary-over-rest","note":"no class"}`, 400, "contains no connector type"},
+		{http.MethodPut, "/connectors/a/config", string(text), 400, "doesn't match"},
+		{http.MethodPut, "/connectors/e/config", string(text), 400, "Not a number of type INT"},
+		{http.MethodPatch, "/connectors/a/config", `{"number":"canary","password":"canary-over-rest"}`, 400, "Not a number of type INT"},
+		{http.MethodGet, "/connectors?expand=info&expand=status", "", 200, "login with [hidden]"},
+		{http.MethodGet, "/connectors/a/tasks", "", 200, "${dir:"},
+		{http.MethodGet, "/metrics", "", 200, "penstock_connector_state"},
+		{http.MethodGet, "/readyz", "", 200, "FAILED"},
+		{http.MethodPost, "/connectors/a/restart?includeTasks=true", "", 202, "RESTARTING"},
 	} {
 		var b []byte
 		if r.body != "" {
 			b = []byte(r.body)
 		}
-		_, h, answer := w.do(t, r.method, r.path, headers, b)
+		status, h, answer := w.do(t, r.method, r.path, headers, b)
+		if status != r.status || !strings.Contains(string(answer), r.says) {
+			t.Errorf("%s %s: %d %s\nwant %d with %q", r.method, r.path, status, answer, r.status, r.says)
+		}
 		fmt.Fprintf(&out, "%s %s: %v %s\n", r.method, r.path, h, answer)
 	}
 	w.stop()

@@ -3,7 +3,6 @@ package chaos
 import (
 	"context"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -17,20 +16,13 @@ import (
 	"github.com/penstock/penstock/integration/servers"
 )
 
-// snapshotRows is the size of the big table; the bound holds whatever it is.
-func snapshotRows() int {
-	if n, err := strconv.Atoi(os.Getenv("CHAOS_ROWS")); err == nil {
-		return n
-	}
-	return 5_000_000
-}
-
 // TestChaos_BigSnapshotInBoundedMemory copies one table of five million rows
 // into a real Kafka and holds the daemon's peak resident set under 200 MB.
 func TestChaos_BigSnapshotInBoundedMemory(t *testing.T) {
 	ctx := t.Context()
 	const bound = 200_000_000
-	rows := snapshotRows()
+	// The bound holds however many there are.
+	rows := int(number(t, "CHAOS_ROWS", 1_000_000, 5_000_000, "fewer rows fit into the bound whatever is done with them"))
 	pg, kafka := servers.Postgres(t), servers.Kafka(t)
 	pg.MustExec(t,
 		`CREATE UNLOGGED TABLE big (id BIGINT PRIMARY KEY, name TEXT NOT NULL, amount NUMERIC(12,2), at TIMESTAMP NOT NULL, note TEXT)`,

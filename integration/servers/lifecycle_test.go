@@ -63,6 +63,9 @@ func TestProcess_KillAndRestartKeepDataAndPort(t *testing.T) {
 			if err := s.process.Restart(t.Context()); err != nil {
 				t.Fatal(err)
 			}
+			if n, err := s.count(t.Context()); err != nil || n != 2 {
+				t.Fatalf("after a restart: 2 written, %d there, %v", n, err)
+			}
 		})
 	}
 }

@@ -42,8 +42,8 @@ func TestKeyTable_FindsKnownKeysInBothReadings(t *testing.T) {
 		"OTHER__KEY":            "other_key",
 		"UNKNOWN__KEY":          "unknown_key",
 	} {
-		if got, _ := known.match(name); got != want {
-			t.Errorf("match(%q) = %q instead of %q", name, got, want)
+		if got, ok := known.match(name); got != want || ok != (name != "UNKNOWN__KEY") {
+			t.Errorf("match(%q) = %q, %v instead of %q", name, got, ok, want)
 		}
 	}
 }
