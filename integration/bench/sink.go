@@ -143,7 +143,12 @@ func openElastic(ctx context.Context, s *suite) (*elasticStore, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.elastic, s.report.Servers["Elasticsearch"] = &elasticStore{server}, server.Version
+	e := &elasticStore{server}
+	// Java has to have met the work before the first contestant.
+	if _, err := e.raw(ctx, "bench-warm-up", min(s.rows, 20_000)); err != nil {
+		return nil, err
+	}
+	s.elastic, s.report.Servers["Elasticsearch"] = e, server.Version
 	return s.elastic, nil
 }
 
