@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -21,6 +22,9 @@ import (
 type client struct {
 	transport *elastictransport.Client
 	pool      *http.Transport
+	// limit is how long a whole request may take. The pool's own limit of
+	// read.timeout.ms is for the time between the request and the answer.
+	limit time.Duration
 }
 
 func newClient(c *config) (*client, error) {
@@ -55,7 +59,8 @@ func newClient(c *config) (*client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make the client: %w", err)
 	}
-	return &client{transport: t, pool: pool}, nil
+	// To be sent, to be answered, and for the answer to be read.
+	return &client{transport: t, pool: pool, limit: c.connectTimeout + 3*c.readTimeout}, nil
 }
 
 func (c *client) close(ctx context.Context) error {
@@ -84,6 +89,20 @@ func (e *statusError) Error() string {
 	return text
 }
 
+// RetryAfter returns when the cluster asks to come back.
+func (e *statusError) RetryAfter() time.Duration { return e.retryAfter }
+
+// parseRetryAfter reads a header that has seconds, or a date.
+func parseRetryAfter(text string) time.Duration {
+	if n, err := strconv.Atoi(text); err == nil {
+		return max(0, time.Duration(n)*time.Second)
+	}
+	if at, err := http.ParseTime(text); err == nil {
+		return max(0, time.Until(at))
+	}
+	return 0
+}
+
 // maxAnswer bounds an answer. A bulk request of the largest size asks for some
 // hundred kilobytes of status.
 const maxAnswer = 256 << 20
@@ -91,6 +110,8 @@ const maxAnswer = 256 << 20
 // do sends a request and returns the answer's body; a status other than 2xx is
 // a *statusError.
 func (c *client) do(ctx context.Context, method, path, contentType string, body []byte) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, c.limit)
+	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, method, path, nil)
 	if err != nil {
 		return nil, fmt.Errorf("make the request: %w", err)
@@ -114,10 +135,7 @@ func (c *client) do(ctx context.Context, method, path, contentType string, body 
 	if res.StatusCode/100 == 2 {
 		return answer, nil
 	}
-	e := &statusError{status: res.StatusCode}
-	if s, err := strconv.Atoi(res.Header.Get("Retry-After")); err == nil && s > 0 {
-		e.retryAfter = time.Duration(s) * time.Second
-	}
+	e := &statusError{status: res.StatusCode, retryAfter: parseRetryAfter(res.Header.Get("Retry-After"))}
 	var problem struct {
 		Error json.RawMessage `json:"error"`
 	}
@@ -128,6 +146,32 @@ func (c *client) do(ctx context.Context, method, path, contentType string, body 
 		e.reason = strings.TrimSpace(string(answer[:min(len(answer), 300)]))
 	}
 	return nil, e
+}
+
+// find returns a permanent error if there is no index or alias of a name.
+func (c *client) find(ctx context.Context, index string) error {
+	_, err := c.do(ctx, http.MethodHead, "/"+url.PathEscape(index), "", nil)
+	var status *statusError
+	if errors.As(err, &status) && status.status == http.StatusForbidden {
+		return nil // who may write need not be allowed to look
+	}
+	if errors.As(err, &status) && status.status == http.StatusNotFound {
+		return sinks.Permanent(fmt.Errorf("there is no index or alias %s, and external.resource.usage keeps the sink from making one; "+
+			"create it, or correct topic.to.external.resource.mapping or index.name", index))
+	}
+	if err != nil {
+		return fmt.Errorf("look for index %s: %w", index, err)
+	}
+	return nil
+}
+
+// causeOf returns the cluster's reason for an error; nil if it gave none.
+func causeOf(err error) *cause {
+	var status *statusError
+	if !errors.As(err, &status) {
+		return nil
+	}
+	return &cause{Type: status.kind, Reason: status.reason}
 }
 
 // cause is an error as Elasticsearch describes it.

@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
+	"slices"
 
 	"github.com/penstock/penstock/settings"
 	"github.com/penstock/penstock/sinks"
@@ -39,12 +41,22 @@ func (d *destination) Check(ctx context.Context) settings.Problems {
 	var status *statusError
 	switch {
 	case err == nil:
-		return nil
+		return d.checkIndices(ctx, c)
 	case errors.As(err, &status) && (status.status == http.StatusUnauthorized || status.status == http.StatusForbidden):
 		return settings.Problems{{Key: "connection.username", Message: err.Error()}}
 	default:
 		return settings.Problems{{Key: "connection.url", Message: err.Error()}}
 	}
+}
+
+// checkIndices looks for the indices that have to be there.
+func (d *destination) checkIndices(ctx context.Context, c *client) (problems settings.Problems) {
+	for _, topic := range slices.Sorted(maps.Keys(d.config.external)) {
+		if err := c.find(ctx, d.config.external[topic]); err != nil {
+			problems = append(problems, settings.Problem{Key: "topic.to.external.resource.mapping", Message: err.Error()})
+		}
+	}
+	return problems
 }
 
 // reach asks for the cluster's health, which every cluster answers, and looks

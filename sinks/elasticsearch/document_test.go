@@ -2,13 +2,16 @@ package elasticsearch_test
 
 import (
 	"encoding/json"
+	"errors"
 	"net/http"
 	"reflect"
+	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/penstock/penstock/integration/servers"
 	"github.com/penstock/penstock/schema"
+	"github.com/penstock/penstock/sinks"
 	"github.com/penstock/penstock/sinks/sinkstest"
 )
 
@@ -163,6 +166,60 @@ func TestSink_AddsFieldsThatASchemaGrows(t *testing.T) {
 	}
 	if n := len(documents(t, srv, index)); n != 3 {
 		t.Errorf("%d documents, want 3", n)
+	}
+}
+
+// TestSink_RefusesRowsThatNoMappingTakes has a table with more columns than an
+// index may have fields: its rows are refused one by one, the others flow.
+func TestSink_RefusesRowsThatNoMappingTakes(t *testing.T) {
+	t.Parallel()
+	srv := servers.Elasticsearch(t)
+	fine := sinkstest.NewTable("fine")
+	wide := schema.Record{Topic: "wide", Key: fine.Flat(1, nil).Key}
+	row := &schema.Schema{Type: schema.TypeStruct, Name: "wide.Value"}
+	var values []schema.Value
+	for i := range 1001 {
+		row.Fields = append(row.Fields, schema.Field{Name: "c" + strconv.Itoa(i), Schema: named(schema.TypeInt64, "")})
+		values = append(values, schema.Int(int64(i)))
+	}
+	wide.Value = schema.Data{Schema: row, Value: schema.Seq(schema.KindStruct, values)}
+	s := open(t, srv, map[string]string{"index.name": srv.Index("${topic}")})
+	for range 2 { // however often
+		err := s.Write(t.Context(), []schema.Record{fine.Event(schema.OpUpdate, 1, &sinkstest.Row{}), wide, fine.Event(schema.OpUpdate, 2, &sinkstest.Row{}), wide})
+		var some *sinks.WriteError
+		if !errors.As(err, &some) || len(some.Failed) != 2 || some.Failed[0].Index != 1 || some.Failed[1].Index != 3 || some.Failed[0].Retriable || !strings.Contains(err.Error(), "1000") {
+			t.Errorf("Write: %v, want the wide rows refused for good because of the limit", err)
+		}
+	}
+	if docs := documents(t, srv, srv.Index("fine")); len(docs) != 2 {
+		t.Errorf("documents %v, want those of the other table", docs)
+	}
+}
+
+// TestSink_MakesNoIndexThatShouldBeThere has a topic whose index is misspelt.
+func TestSink_MakesNoIndexThatShouldBeThere(t *testing.T) {
+	t.Parallel()
+	srv := servers.Elasticsearch(t)
+	tab := sinkstest.NewTable("t")
+	for _, raw := range []map[string]string{
+		{"external.resource.usage": "INDEX", "topic.to.external.resource.mapping": "t:" + srv.Index("nowhere")},
+		{"external.resource.usage": "INDEX", "index.name": srv.Index("nowhere")},
+	} {
+		d := destination(t, srv, raw)
+		s, err := d.Open(t.Context())
+		if err == nil {
+			err = s.Write(t.Context(), []schema.Record{tab.Event(schema.OpUpdate, 1, &sinkstest.Row{})})
+			if err := s.Close(t.Context()); err != nil {
+				t.Error(err)
+			}
+		}
+		if !sinks.IsPermanent(err) || !strings.Contains(err.Error(), srv.Index("nowhere")) || !strings.Contains(err.Error(), "external.resource.usage") {
+			t.Errorf("%v: %v, want a permanent error that names the index and the setting", raw, err)
+		}
+		problems := d.Check(t.Context())
+		if mapped := raw["topic.to.external.resource.mapping"] != ""; mapped && (len(problems) != 1 || problems[0].Key != "topic.to.external.resource.mapping") {
+			t.Errorf("%v: Check: %v, want a problem with the mapping", raw, problems)
+		}
 	}
 }
 

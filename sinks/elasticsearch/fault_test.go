@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/penstock/penstock/schema"
 	"github.com/penstock/penstock/settings"
@@ -198,6 +199,109 @@ func TestSink_HeedsRetryAfter(t *testing.T) {
 	}
 }
 
+// TestSink_SaysWhenToComeBack has an overload that lasts longer than the sink
+// waits by itself: the task is told when to come back.
+func TestSink_SaysWhenToComeBack(t *testing.T) {
+	t.Parallel()
+	for _, after := range []string{"600", time.Now().Add(10*time.Minute + time.Second).UTC().Format(http.TimeFormat)} {
+		c := &cluster{bulk: func(_ int, w http.ResponseWriter) bool {
+			w.Header().Set("Retry-After", after)
+			w.WriteHeader(http.StatusTooManyRequests)
+			return true
+		}}
+		begin := time.Now()
+		err := openOn(t, c, nil).Write(t.Context(), rows(1))
+		var later interface{ RetryAfter() time.Duration }
+		if !errors.As(err, &later) || later.RetryAfter() < 9*time.Minute || later.RetryAfter() > 11*time.Minute {
+			t.Errorf("Retry-After %s: Write: %v, want an error that says ten minutes", after, err)
+		}
+		if c.requests != 1 || time.Since(begin) > time.Minute {
+			t.Errorf("Retry-After %s: %d requests in %v, want one", after, c.requests, time.Since(begin))
+		}
+	}
+}
+
+// TestSink_ReadsEveryItem has answers that no Elasticsearch should give.
+func TestSink_ReadsEveryItem(t *testing.T) {
+	t.Parallel()
+	for answer, permanent := range map[string]bool{
+		`{"errors":true,"items":[{}]}`:                       false,
+		`{"errors":true,"items":[{"index":{}}]}`:             false,
+		`{"errors":true,"items":[]}`:                         false,
+		`{"errors":true}`:                                    false,
+		`{"errors":true,"items":[{"index":{"status":403}}]}`: true,
+	} {
+		c := &cluster{bulk: func(_ int, w http.ResponseWriter) bool {
+			_, _ = io.WriteString(w, answer)
+			return true
+		}}
+		err := openOn(t, c, nil).Write(t.Context(), rows(1))
+		var some *sinks.WriteError
+		if err == nil || errors.As(err, &some) || sinks.IsPermanent(err) != permanent {
+			t.Errorf("%s: Write: %v, want an error about the destination, permanent: %t", answer, err, permanent)
+		}
+		if c.requests != 1 {
+			t.Errorf("%s: %d requests", answer, c.requests)
+		}
+	}
+}
+
+// TestSink_ConflictingUpdatesAreSentAgain has upserts that lost a race.
+func TestSink_ConflictingUpdatesAreSentAgain(t *testing.T) {
+	t.Parallel()
+	c := &cluster{bulk: func(n int, w http.ResponseWriter) bool {
+		if n > 2 {
+			_, _ = io.WriteString(w, `{"errors":false}`)
+			return true
+		}
+		_, _ = io.WriteString(w, `{"errors":true,"items":[{"update":{"status":409,"error":{"type":"version_conflict_engine_exception","reason":"raced"}}}]}`)
+		return true
+	}}
+	if err := openOn(t, c, map[string]string{"write.method": "upsert"}).Write(t.Context(), rows(1)); err != nil || c.requests != 3 {
+		t.Errorf("Write: %v after %d requests, want none after 3", err, c.requests)
+	}
+}
+
+// TestSink_DoesNotHangOnASilentCluster has a cluster that stops reading a
+// request, or writing an answer.
+func TestSink_DoesNotHangOnASilentCluster(t *testing.T) {
+	t.Parallel()
+	for _, answers := range []bool{false, true} {
+		done := make(chan struct{})
+		srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path != "/_bulk" {
+				_, _ = io.WriteString(w, `{"cluster_name":"test"}`)
+				return
+			}
+			if answers {
+				_, _ = io.Copy(io.Discard, r.Body)
+				_, _ = io.WriteString(w, `{"errors":`)
+				_ = http.NewResponseController(w).Flush()
+			}
+			<-done
+		}))
+		t.Cleanup(srv.Close)
+		t.Cleanup(func() { close(done) }) // before that
+		d := newDestination(t, map[string]string{"connection.url": srv.URL, "read.timeout.ms": "200", "external.resource.usage": "INDEX"})
+		s, err := d.Open(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		tab := sinkstest.NewTable("t")
+		records := []schema.Record{tab.Event(schema.OpCreate, 1, &sinkstest.Row{Body: strings.Repeat("x", 20<<20)})}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		err = s.Write(ctx, records)
+		var some *sinks.WriteError
+		if err == nil || errors.As(err, &some) || sinks.IsPermanent(err) || ctx.Err() != nil {
+			t.Errorf("answers %t: Write: %v, want an error about the destination soon", answers, err)
+		}
+		if err := s.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 func TestSink_RefusedLoginIsPermanent(t *testing.T) {
 	t.Parallel()
 	for _, status := range []int{http.StatusUnauthorized, http.StatusForbidden} {
@@ -326,6 +430,14 @@ func TestConnector_RefusesWhatItCannotDo(t *testing.T) {
 		{map[string]string{"connection.url": "http://es:9200", "external.resource.usage": "DATASTREAM"}, []string{"external.resource.usage"}},
 		{map[string]string{"connection.url": "http://es:9200", "topic.to.external.resource.mapping": "t"}, []string{"topic.to.external.resource.mapping"}},
 		{map[string]string{"connection.url": "http://es:9200", "batch.size": "0"}, []string{"batch.size"}},
+		{map[string]string{"connection.url": "http://es:9200", "retry.backoff.ms": "-1"}, []string{"retry.backoff.ms"}},
+		{map[string]string{"connection.url": "http://es:9200", "max.retries": "-1"}, []string{"max.retries"}},
+		{map[string]string{"connection.url": "http://es:9200", "read.timeout.ms": "0", "connection.timeout.ms": "-1"}, []string{"connection.timeout.ms", "read.timeout.ms"}},
+		{map[string]string{"connection.url": "http://es:9200", "index.name": "a b"}, []string{"index.name"}},
+		{map[string]string{"connection.url": "http://es:9200", "index.name": "${topic}*"}, []string{"index.name"}},
+		{map[string]string{"connection.url": "http://es:9200", "index.name": "_"}, []string{"index.name"}},
+		{map[string]string{"connection.url": "http://es:9200", "index.name": "${tabel}"}, []string{"index.name"}},
+		{map[string]string{"connection.url": "http://es:9200", "index.name": "-Shop-${table}"}, nil},
 		{map[string]string{"connection.url": "https://es:9200", "elastic.security.protocol": "SSL", "elastic.https.ssl.truststore.location": "/no/such/file"}, []string{"elastic.https.ssl.truststore.location"}},
 		{map[string]string{"connection.url": "http://es:9200", "write.method": "upsert", "external.version.header": "v"}, []string{"external.version.header"}},
 	} {

@@ -15,6 +15,10 @@ import (
 // before the row comes, so that it does not guess them from the first value.
 type mappings struct {
 	known map[mappingKey]bool
+	// refused are those that the cluster refuses, until the next Write.
+	refused map[mappingKey]error
+	// there are the indices that are not ours to make and are there.
+	there map[int]bool
 }
 
 type mappingKey struct {
@@ -26,27 +30,58 @@ type mappingKey struct {
 // field that is there keeps its type, which Elasticsearch could not change
 // anyhow; documents that do not fit it are refused one by one.
 func (m *mappings) ensure(ctx context.Context, s *sink, o *op) error {
-	if o.doc.to == o.doc.from || !s.config.create {
+	if o.doc.to == o.doc.from {
 		return nil
+	}
+	if !s.config.create {
+		return m.find(ctx, s, o.index)
 	}
 	key := mappingKey{o.index, o.schema}
 	if m.known[key] {
 		return nil
+	}
+	if err := m.refused[key]; err != nil {
+		return err
 	}
 	index := s.build.indices[o.index]
 	var err error
 	if o.schema == nil {
 		err = m.createDynamic(ctx, s, index)
 	} else {
-		err = m.create(ctx, s, index, s.build.encoder.planOf(o.schema))
+		p := s.build.encoder.planOf(o.schema)
+		err = m.create(ctx, s, index, p)
+		for tries := 0; isMappingRace(causeOf(err)) && tries < maxMappingTries; tries++ {
+			err = m.create(ctx, s, index, p) // the other's field is there now
+		}
 	}
 	if err != nil {
-		return fmt.Errorf("prepare index %s: %w", index, err)
+		err = fmt.Errorf("prepare index %s: %w", index, err)
+		if m.refused == nil {
+			m.refused = map[mappingKey]error{}
+		}
+		m.refused[key] = err
+		return err
 	}
 	if m.known == nil || len(m.known) >= maxPlans {
 		m.known = map[mappingKey]bool{}
 	}
 	m.known[key] = true
+	return nil
+}
+
+// find sees that an index is there which is not ours to make: Elasticsearch
+// would make it with the first document, and guess.
+func (m *mappings) find(ctx context.Context, s *sink, index int) error {
+	if m.there[index] {
+		return nil
+	}
+	if err := s.client.find(ctx, s.build.indices[index]); err != nil {
+		return err
+	}
+	if m.there == nil {
+		m.there = map[int]bool{}
+	}
+	m.there[index] = true
 	return nil
 }
 

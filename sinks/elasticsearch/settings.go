@@ -28,15 +28,15 @@ func definitions() []settings.Def {
 		{Key: "connection.username", Type: settings.String, Group: groupConnector, Importance: settings.Medium, Doc: "User to log in as. Empty means no login."},
 		{Key: "connection.password", Type: settings.Password, Group: groupConnector, Importance: settings.Medium, Doc: "The user's password."},
 		{Key: "connection.api.key", Type: settings.Password, Group: groupConnector, Importance: settings.Medium, Doc: "API key in its encoded form, instead of a user."},
-		{Key: "connection.timeout.ms", Type: settings.Int, Default: "1000", Group: groupConnector, Importance: settings.Low, Doc: "Milliseconds that opening a connection may take."},
-		{Key: "read.timeout.ms", Type: settings.Int, Default: "30000", Group: groupConnector, Importance: settings.Low, Doc: "Milliseconds to wait for the answer to a request."},
+		{Key: "connection.timeout.ms", Type: settings.Int, Default: "1000", Group: groupConnector, Importance: settings.Low, Check: positive, Doc: "Milliseconds that opening a connection may take."},
+		{Key: "read.timeout.ms", Type: settings.Int, Default: "30000", Group: groupConnector, Importance: settings.Low, Check: positive, Doc: "Milliseconds to wait for the answer to a request; sending it and reading the answer may take as long again."},
 		{Key: "connection.compression", Type: settings.Boolean, Default: "false", Group: groupConnector, Importance: settings.Low, Doc: "Whether requests are compressed."},
 		{Key: "max.connection.idle.time.ms", Type: settings.Int, Default: "60000", Group: groupConnector, Importance: settings.Low, Doc: "Milliseconds after which an idle connection is closed."},
 		{Key: "batch.size", Type: settings.Int, Default: "2000", Group: groupConnector, Importance: settings.Medium, Check: positive, Doc: "Most documents in one bulk request."},
 		{Key: "bulk.size.bytes", Type: settings.Long, Default: "5242880", Group: groupConnector, Importance: settings.Low, Check: positive, Doc: "Most bytes of one bulk request, unless one document is larger."},
 		{Key: "max.in.flight.requests", Type: settings.Int, Default: "5", Group: groupConnector, Importance: settings.Medium, Check: positive, Doc: "Most bulk requests of one task at a time. Records of one key are never in two of them."},
-		{Key: "max.retries", Type: settings.Int, Default: "5", Group: groupConnector, Importance: settings.Low, Doc: "How often a request or document that Elasticsearch was too busy for is sent again before the task says that it waits, and waits on."},
-		{Key: "retry.backoff.ms", Type: settings.Long, Default: "100", Group: groupConnector, Importance: settings.Low, Doc: "Milliseconds before the first of these retries; doubled each time. Retry-After of an answer goes before."},
+		{Key: "max.retries", Type: settings.Int, Default: "5", Group: groupConnector, Importance: settings.Low, Check: notNegative, Doc: "How often a request or document that Elasticsearch was too busy for is sent again before the task says that it waits, and waits on."},
+		{Key: "retry.backoff.ms", Type: settings.Long, Default: "100", Group: groupConnector, Importance: settings.Low, Check: notNegative, Doc: "Milliseconds before the first of these retries; doubled each time. Retry-After of an answer goes before."},
 		{Key: "max.buffered.records", Type: settings.Int, Default: "20000", Group: groupConnector, Importance: settings.Low, Ignored: oneWriter},
 		{Key: "linger.ms", Type: settings.Long, Default: "1", Group: groupConnector, Importance: settings.Low, Ignored: oneWriter},
 		{Key: "flush.timeout.ms", Type: settings.Long, Default: "180000", Group: groupConnector, Importance: settings.Low, Ignored: oneWriter},
@@ -44,7 +44,7 @@ func definitions() []settings.Def {
 		{Key: "log.sensitive.data", Type: settings.Boolean, Default: "false", Group: groupConnector, Importance: settings.Low, Ignored: "documents are never logged"},
 
 		{
-			Key: "index.name", Type: settings.String, Default: "${topic}", Group: groupData, Importance: settings.Medium,
+			Key: "index.name", Type: settings.String, Default: "${topic}", Group: groupData, Importance: settings.Medium, Check: checkIndexName,
 			Doc: "Pattern for the index's name, with ${topic} for the topic's and ${table} for what follows its last dot. It is put into lower case, as Elasticsearch asks for.",
 		},
 		{
@@ -109,6 +109,21 @@ func checkURLs(text string) error {
 func checkResource(text string) error {
 	if strings.Contains(strings.ToUpper(text), "DATASTREAM") {
 		return fmt.Errorf("%s", noStreams)
+	}
+	return nil
+}
+
+func checkIndexName(text string) error {
+	name := indexName(strings.NewReplacer("${topic}", "t", "${table}", "t").Replace(text))
+	if name == "" || strings.ContainsAny(name, `$\/*?"<>| ,#:`) {
+		return fmt.Errorf(`an index's name is not empty after leading "-", "_" and "+" are taken away, and has no space and none of \/*?"<>|,#: in it; of $, only ${topic} and ${table} stand for something`)
+	}
+	return nil
+}
+
+func notNegative(text string) error {
+	if strings.HasPrefix(text, "-") {
+		return fmt.Errorf("it must not be negative")
 	}
 	return nil
 }

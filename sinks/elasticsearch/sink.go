@@ -18,7 +18,8 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// maxRetryAfter bounds how long one answer can make a Write wait.
+// maxRetryAfter bounds how long one answer can make a Write wait. The task
+// waits for longer, and says so.
 const maxRetryAfter = 30 * time.Second
 
 type sink struct {
@@ -36,6 +37,7 @@ type sink struct {
 // Write implements sinks.Sink.
 func (s *sink) Write(ctx context.Context, records []schema.Record) error {
 	var failed []sinks.RecordError
+	clear(s.mapping.refused)
 	for from := 0; from < len(records); {
 		// A truncate stands between what was before it and what comes after.
 		n, truncate := s.compile(records[from:])
@@ -127,10 +129,8 @@ func (s *sink) apply(ctx context.Context) error {
 		if len(s.round) == 0 {
 			return s.rounds.Err()
 		}
-		for _, at := range s.round {
-			if err := s.mapping.ensure(ctx, s, &s.ops[at]); err != nil {
-				return classify(err)
-			}
+		if err := s.prepare(ctx); err != nil {
+			return classify(err)
 		}
 		if err := s.fillIn(ctx); err != nil {
 			return classify(err)
@@ -145,7 +145,7 @@ func (s *sink) apply(ctx context.Context) error {
 		}
 		// The cluster is overloaded. That is no record's fault: after some
 		// tries here the task waits, however long it takes.
-		if attempt++; attempt > s.config.maxRetries {
+		if attempt++; attempt > s.config.maxRetries || busy.retryAfter > maxRetryAfter {
 			return fmt.Errorf("write to Elasticsearch: it is too busy: %w", busy)
 		}
 		if err := s.pause(ctx, attempt, busy); err != nil {
@@ -154,12 +154,32 @@ func (s *sink) apply(ctx context.Context) error {
 	}
 }
 
+// prepare sees to the indices of the round. Rows that an index cannot be made
+// for leave the round, refused.
+func (s *sink) prepare(ctx context.Context) error {
+	var failed error
+	s.round = slices.DeleteFunc(s.round, func(at int32) bool {
+		if failed != nil {
+			return false
+		}
+		err := s.mapping.ensure(ctx, s, &s.ops[at])
+		var status *statusError
+		if errors.As(err, &status) && status.status == http.StatusBadRequest {
+			s.rounds.Fail(at, err)
+			return true
+		}
+		failed = err
+		return false
+	})
+	return failed
+}
+
 // pause waits before a retry: as long as the answer says, or doubling.
 func (s *sink) pause(ctx context.Context, attempt int, busy *statusError) error {
 	d := min(s.config.backoff<<min(attempt-1, 10), maxRetryAfter)
 	d += rand.N(d/2 + 1)
 	if busy.retryAfter > 0 {
-		d = min(busy.retryAfter, maxRetryAfter)
+		d = busy.retryAfter
 	}
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -183,7 +203,7 @@ func (s *sink) ask(ctx context.Context, method, path string, body []byte, answer
 			return nil
 		}
 		var status *statusError
-		if !errors.As(err, &status) || !isBusy(status.status) || attempt > s.config.maxRetries {
+		if !errors.As(err, &status) || !isBusy(status.status) || attempt > s.config.maxRetries || status.retryAfter > maxRetryAfter {
 			return err
 		}
 		if err := s.pause(ctx, attempt, status); err != nil {
@@ -195,7 +215,7 @@ func (s *sink) ask(ctx context.Context, method, path string, body []byte, answer
 // request is one bulk request of a round.
 type request struct {
 	ops     []int32
-	answer  *bulkAnswer // nil: all are done
+	results []result // in the order of ops; nil: all are done
 	refused *statusError
 	busy    *statusError
 }
@@ -275,12 +295,18 @@ func (s *sink) fit(ops []int32, most int) int {
 	return len(ops)
 }
 
-// bulkAnswer is what is asked of the answer to a bulk request.
-type bulkAnswer struct {
-	Items []map[string]struct {
-		Status int    `json:"status"`
-		Error  *cause `json:"error"`
-	} `json:"items"`
+// result is what is asked about one action of a bulk request.
+type result struct {
+	Status int    `json:"status"`
+	Error  *cause `json:"error"`
+}
+
+func (r *result) err() *statusError {
+	e := &statusError{status: r.Status}
+	if r.Error != nil {
+		e.kind, e.reason = r.Error.Type, r.Error.Reason
+	}
+	return e
 }
 
 const bulkPath = "/_bulk?filter_path=errors,items.*.status,items.*.error.type,items.*.error.reason,items.*.error.caused_by"
@@ -302,12 +328,22 @@ func (s *sink) bulk(ctx context.Context, r *request, body []byte) error {
 	if bytes.HasPrefix(answer, []byte(`{"errors":false`)) {
 		return nil
 	}
-	r.answer = &bulkAnswer{}
-	if err := json.Unmarshal(answer, r.answer); err != nil {
+	var items struct {
+		Items []map[string]result `json:"items"` // each has one, by its action
+	}
+	if err := json.Unmarshal(answer, &items); err != nil {
 		return fmt.Errorf("read the answer to a bulk request: %w", err)
 	}
-	if len(r.answer.Items) != len(r.ops) {
-		return fmt.Errorf("the answer to a bulk request of %d actions has %d items", len(r.ops), len(r.answer.Items))
+	for _, item := range items.Items {
+		for _, res := range item {
+			if res.Status == 0 {
+				return errors.New("the answer to a bulk request leaves out what became of an action")
+			}
+			r.results = append(r.results, res)
+		}
+	}
+	if len(r.results) != len(r.ops) {
+		return fmt.Errorf("the answer to a bulk request of %d actions tells of %d", len(r.ops), len(r.results))
 	}
 	return nil
 }
@@ -325,38 +361,34 @@ func (s *sink) refuse(r *request) error {
 
 // answer tells the rounds what became of the actions of one request.
 func (s *sink) answer(r *request) (busy *statusError, err error) {
-	if r.answer == nil {
+	if r.results == nil {
 		for _, at := range r.ops {
 			s.rounds.Done(at)
 		}
 		return nil, nil
 	}
 	for i, at := range r.ops {
-		o := &s.ops[at]
-		for _, item := range r.answer.Items[i] { // one
-			switch {
-			case item.Status/100 == 2:
-				s.rounds.Done(at)
-			case item.Status == http.StatusConflict && o.kind != opUpdate:
-				// What is there is as new or newer, or this record's own
-				// document: a repeated record.
-				s.rounds.Done(at)
-			case item.Status == http.StatusNotFound && o.kind == opDelete:
-				s.rounds.Done(at)
-			case isBusy(item.Status), item.Error != nil && item.Error.Type == "cluster_block_exception":
-				busy = &statusError{status: item.Status}
-				if item.Error != nil {
-					busy.kind, busy.reason = item.Error.Type, item.Error.Reason
-				}
-			case item.Status == http.StatusUnauthorized || item.Status == http.StatusForbidden:
-				return nil, classify(&statusError{status: item.Status, kind: item.Error.Type, reason: item.Error.Reason})
-			case isMappingRace(item.Error) && o.tries < maxMappingTries:
-				o.tries++ // and is sent again
-			case item.Status == http.StatusConflict, item.Status >= 500:
-				s.rounds.Retry(at, newDocumentError(item.Status, item.Error))
-			default:
-				s.malformed(at, newDocumentError(item.Status, item.Error))
-			}
+		o, res := &s.ops[at], &r.results[i]
+		switch {
+		case res.Status/100 == 2:
+			s.rounds.Done(at)
+		case res.Status == http.StatusConflict && o.kind != opUpdate:
+			// What is there is as new or newer, or this record's own
+			// document: a repeated record.
+			s.rounds.Done(at)
+		case res.Status == http.StatusNotFound && o.kind == opDelete:
+			s.rounds.Done(at)
+		case isBusy(res.Status), res.Error != nil && res.Error.Type == "cluster_block_exception",
+			res.Status == http.StatusConflict: // an update that others were quicker than
+			busy = res.err()
+		case res.Status == http.StatusUnauthorized || res.Status == http.StatusForbidden:
+			return nil, classify(res.err())
+		case isMappingRace(res.Error) && o.tries < maxMappingTries:
+			o.tries++ // and is sent again
+		case res.Status >= 500:
+			s.rounds.Retry(at, newDocumentError(res.Status, res.Error))
+		default:
+			s.malformed(at, newDocumentError(res.Status, res.Error))
 		}
 	}
 	return busy, nil

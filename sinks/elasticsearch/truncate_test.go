@@ -146,6 +146,29 @@ func items(body []byte, item string) string {
 	return `{"errors":true,"items":[` + strings.TrimSuffix(strings.Repeat(`{"delete":`+item+`},`, bytes.Count(body, []byte("\n"))), ",") + `]}`
 }
 
+// TestSink_TriesAgainWhenAnotherMapsAField has two tasks that add the same
+// column at the same time.
+func TestSink_TriesAgainWhenAnotherMapsAField(t *testing.T) {
+	t.Parallel()
+	srv := servers.Elasticsearch(t)
+	index := srv.Index("t")
+	s, trouble := openTroubled(t, srv, map[string]string{"index.name": index})
+	request(t, srv, http.MethodPut, "/"+index, `{"mappings":{"properties":{"id":{"type":"long"}}}}`, nil)
+	trouble.answer = func(n int, request string, _ []byte, _ func() []byte) (int, string) {
+		if strings.HasSuffix(request, "/_mapping") && strings.HasPrefix(request, "PUT ") && n == 1 {
+			return 400, `{"error":{"type":"illegal_argument_exception","reason":"mapper [n] cannot be changed from type [text] to [long]"},"status":400}`
+		}
+		return 0, ""
+	}
+	tab := sinkstest.NewTable("t")
+	if err := s.Write(t.Context(), []schema.Record{tab.Event(schema.OpCreate, 1, &sinkstest.Row{N: 5})}); err != nil {
+		t.Fatal(err)
+	}
+	if docs := documents(t, srv, index); len(docs) != 1 {
+		t.Errorf("documents %v", docs)
+	}
+}
+
 // TestSink_TruncatesInSpiteOfTrouble has a cluster that deletes, finds or
 // refreshes less than it was asked to: no document may be left without an
 // error, and none that is newer be lost.
