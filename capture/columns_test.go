@@ -2,6 +2,7 @@ package capture
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -199,6 +200,49 @@ func TestColumnRules_Events(t *testing.T) {
 				t.Errorf("got %s %s", b.recs[0].Key, b.recs[0].Value)
 			}
 		})
+	}
+}
+
+// TestEncoder_LeavesKeyColumnsOutOfRows publishes a column that is excluded in
+// the key alone, whether an update changes it or not.
+func TestEncoder_LeavesKeyColumnsOutOfRows(t *testing.T) {
+	t.Parallel()
+	rules, _ := ParseColumnRules(map[string]string{"column.mask.with.1.chars": "s.t.name"})
+	text := &schema.Schema{Type: schema.TypeString, Optional: true}
+	table := &schema.Table{
+		Schema: "s", Name: "t", Key: []int{1}, Source: &schema.Schema{Type: schema.TypeStruct},
+		Columns: []schema.Column{{Name: "a", Schema: text}, {Name: "id", Schema: text, KeyOnly: true}, {Name: "name", Schema: text}},
+	}
+	row := func(a, id, name string) schema.Row {
+		return schema.Row{schema.Text(a), schema.Text(id), schema.Text(name)}
+	}
+	json := converters.NewJSON(converters.JSONConfig{})
+	e := &encoder{shaper: newShaper(Shape{Naming: Naming{Prefix: "p", Delimiter: "."}, Key: json, Value: json, KeyHeader: json, Columns: rules, SkipUnchanged: true})}
+	b := newBatch(func(error) {})
+	for _, rows := range [][2]schema.Row{
+		{row("a", "1", "x"), row("b", "1", "x")},
+		{row("a", "1", "x"), row("b", "2", "x")},
+		{row("a", "1", "x"), row("a", "2", "y")}, // nothing of it shows
+	} {
+		ev := b.Append()
+		ev.Op, ev.Table, ev.Before, ev.After, ev.Source = schema.OpUpdate, table, rows[0], rows[1], schema.Row{}
+	}
+	if err := e.encode(context.Background(), b, time.Unix(0, 0)); err != nil {
+		t.Fatal(err)
+	}
+	b.finish()
+	var got []string
+	for _, r := range b.recs {
+		value, _, _ := strings.Cut(string(r.Value), `,"source"`)
+		got = append(got, string(r.Key)+" "+value)
+	}
+	want := []string{
+		`{"id":"1"} {"before":{"a":"a","name":"*"},"after":{"a":"b","name":"*"}`,
+		`{"id":"1"} {"before":{"a":"a","name":"*"},"after":null`,
+		`{"id":"2"} {"before":null,"after":{"a":"b","name":"*"}`,
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got  %s\nwant %s", strings.Join(got, "\n     "), strings.Join(want, "\n     "))
 	}
 }
 

@@ -17,6 +17,7 @@ type Filter struct {
 	builtin                     func(namespace string) bool
 	namespaces, tables, columns rule
 	snapshot                    []pattern
+	keys                        []KeyColumns
 }
 
 // rule is an include list or an exclude list.
@@ -75,6 +76,7 @@ func NewFilter(v settings.Values, namespace string, builtin func(name string) bo
 	if v.Bool("table.ignore.builtin") {
 		f.builtin = builtin
 	}
+	f.keys, _ = ParseKeyColumns(v.Raw()["message.key.columns"]) // its own check reports what is wrong
 	_, invalid := ParseColumnRules(v.Raw())
 	return f, append(problems, invalid...)
 }
@@ -133,8 +135,16 @@ func (f *Filter) Table(database, schema, table string) bool {
 	return f.Namespace(namespace) && f.tables.allows(namespace+"."+table)
 }
 
-// Column reports whether a column of a captured table is in its events. The
-// caller keeps the key's columns nevertheless.
+// KeyColumn reports whether message.key.columns makes a column a part of the
+// key, so that it is needed even if Column leaves it out of rows.
+func (f *Filter) KeyColumn(database, schema, table, column string) bool {
+	return slices.ContainsFunc(KeyColumnsOf(f.keys, database, namespaceOf(database, schema)+"."+table), func(k string) bool {
+		return strings.EqualFold(k, column)
+	})
+}
+
+// Column reports whether a column of a captured table is in the rows of its
+// events. In keys it is regardless of that.
 func (f *Filter) Column(database, schema, table, column string) bool {
 	if len(f.columns.include) == 0 && len(f.columns.exclude) == 0 {
 		return true

@@ -16,6 +16,9 @@ type tableRules struct {
 	key   []int          // places in the columns
 	row   *schema.Schema // of the rows in events
 	cells []cellChange   // to the rows' values, in the order of columns
+	// places are those of the columns that rows in events have; nil if they
+	// have all.
+	places []int
 }
 
 // rules returns a table's rules.
@@ -35,37 +38,44 @@ func (s *shaper) rulesOf(t *schema.Table) (*tableRules, error) {
 		return nil, err
 	}
 	r := &tableRules{table: t, key: key}
-	if r.row, r.cells, err = s.rowSchema(t); err != nil {
+	if err := s.rowRules(r); err != nil {
 		return nil, err
 	}
 	s.ruled[t] = r
 	return r, nil
 }
 
-// rowSchema returns the schema of a table's rows, and what happens to their
+// rowRules compiles the schema of a table's rows, and what happens to their
 // values.
-func (s *shaper) rowSchema(t *schema.Table) (*schema.Schema, []cellChange, error) {
-	row := &schema.Schema{Type: schema.TypeStruct, Optional: true, Name: adjustName(s.Naming.Schemas, s.Naming.Table(t)+".Value")}
-	var cells []cellChange
+func (s *shaper) rowRules(r *tableRules) error {
+	t := r.table
+	r.row = &schema.Schema{Type: schema.TypeStruct, Optional: true, Name: adjustName(s.Naming.Schemas, s.Naming.Table(t)+".Value")}
 	names := map[string]string{}
 	for i := range t.Columns {
 		c := &t.Columns[i]
+		if c.KeyOnly {
+			continue
+		}
 		f := s.field(c)
 		if other, taken := names[f.Name]; taken {
-			return nil, nil, Permanent(fmt.Errorf("columns %q and %q are both called %q by field.name.adjustment.mode=%s: exclude one of them", other, c.Name, f.Name, s.Naming.Fields))
+			return Permanent(fmt.Errorf("columns %q and %q are both called %q by field.name.adjustment.mode=%s: exclude one of them", other, c.Name, f.Name, s.Naming.Fields))
 		}
 		names[f.Name] = c.Name
 		if rule := ruleFor(s.Columns, t, c); rule != nil {
 			f.Schema = rule.schemaOf(c)
 			if change, any := rule.changeOf(c, i); any {
-				cells = append(cells, change)
+				r.cells = append(r.cells, change)
 			} else if (rule.mask != nil || rule.hash != nil) && s.log != nil {
 				s.log.Warn("a column that is to be masked is published as it is, since its values are no text; exclude it (column.exclude.list)", "table", t.Path(), "column", c.Name)
 			}
 		}
-		row.Fields = append(row.Fields, f)
+		r.row.Fields = append(r.row.Fields, f)
+		r.places = append(r.places, i)
 	}
-	return row, cells, nil
+	if len(r.places) == len(t.Columns) {
+		r.places = nil
+	}
+	return nil
 }
 
 // field is a column as keys have it: nothing is masked in them.
@@ -144,6 +154,9 @@ func (r *tableRules) keyChanged(before, after schema.Row) bool {
 func (r *tableRules) unchanged(before, after schema.Row) bool {
 	cells := r.cells
 	for at := range after {
+		if r.table.Columns[at].KeyOnly {
+			continue
+		}
 		if len(cells) > 0 && cells[0].at == at {
 			if !cells[0].equal(before[at], after[at]) {
 				return false

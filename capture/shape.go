@@ -437,7 +437,7 @@ func (e *encoder) keyHeaderOf(p *plan, after, before schema.Row) ([]byte, error)
 func (e *encoder) value(b *batch, p *plan, key span, ev *schema.Event, op schema.Op, before, after schema.Row, header *kgo.RecordHeader) error {
 	e.envelope[fieldBefore] = rowValue(before)
 	e.envelope[fieldAfter] = rowValue(after)
-	if len(p.cells) > 0 {
+	if len(p.cells) > 0 || p.places != nil {
 		e.text = e.text[:0]
 		e.envelope[fieldBefore] = e.changed(&e.before, p, before)
 		e.envelope[fieldAfter] = e.changed(&e.after, p, after)
@@ -453,7 +453,7 @@ func (e *encoder) value(b *batch, p *plan, key span, ev *schema.Event, op schema
 	return nil
 }
 
-// changed returns a row with the values that the column rules make of it, in
+// changed returns a row with the columns and values that the rules make of it, in
 // memory that is used again for the next one.
 func (e *encoder) changed(scratch *schema.Row, p *plan, row schema.Row) schema.Value {
 	if row == nil {
@@ -463,6 +463,12 @@ func (e *encoder) changed(scratch *schema.Row, p *plan, row schema.Row) schema.V
 	for i := range p.cells {
 		c := &p.cells[i]
 		(*scratch)[c.at] = c.apply(&e.text, row[c.at])
+	}
+	if p.places != nil {
+		for to, from := range p.places {
+			(*scratch)[to] = (*scratch)[from]
+		}
+		*scratch = (*scratch)[:len(p.places)]
 	}
 	return schema.Seq(schema.KindStruct, *scratch)
 }

@@ -33,6 +33,9 @@ type Column struct {
 	// belong to the table's replica identity. What Event.Before has in its
 	// place is no value of the row.
 	Unlogged bool
+	// KeyOnly says that the column is in the table's key, and that rows in
+	// events are without it.
+	KeyOnly bool
 }
 
 // Origin is how a source declares a column, for settings that go by types and
@@ -67,6 +70,6 @@ func (t *Table) Equal(u *Table) bool {
 	}
 	return t.Database == u.Database && t.Schema == u.Schema && t.Name == u.Name && slices.Equal(t.Key, u.Key) &&
 		t.Source.Equal(u.Source) && slices.EqualFunc(t.Columns, u.Columns, func(c, d Column) bool {
-		return c.Name == d.Name && c.Origin == d.Origin && c.Unlogged == d.Unlogged && c.Schema.Equal(d.Schema) && equalDefaults(c.Absent, d.Absent)
+		return c.Name == d.Name && c.Origin == d.Origin && c.Unlogged == d.Unlogged && c.KeyOnly == d.KeyOnly && c.Schema.Equal(d.Schema) && equalDefaults(c.Absent, d.Absent)
 	})
 }

@@ -51,7 +51,8 @@ func (d *definition) shape(cfg *config) (*shape, error) {
 		c := &d.columns[i]
 		s.cells[i] = -1
 		inKey := slices.Contains(d.key, i)
-		if !inKey && !cfg.filter.Column(d.database, "", d.name, c.Name) {
+		keyOnly := !cfg.filter.Column(d.database, "", d.name, c.Name)
+		if keyOnly && !inKey && !cfg.filter.KeyColumn(d.database, "", d.name, c.Name) {
 			continue
 		}
 		sch, err := cfg.values.schemaOf(c, inKey)
@@ -59,7 +60,7 @@ func (d *definition) shape(cfg *config) (*shape, error) {
 			return nil, err
 		}
 		s.cells[i] = len(t.Columns)
-		t.Columns = append(t.Columns, schema.Column{Name: c.Name, Schema: sch, Origin: originOf(c, cfg.values.comments)})
+		t.Columns = append(t.Columns, schema.Column{Name: c.Name, Schema: sch, Origin: originOf(c, cfg.values.comments), KeyOnly: keyOnly})
 	}
 	for _, k := range d.key {
 		t.Key = append(t.Key, s.cells[k])

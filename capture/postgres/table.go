@@ -120,7 +120,8 @@ func (c *config) newPlan(log *slog.Logger, namespace, name string, columns []col
 	wide := map[int]*schema.Schema{}
 	for i, col := range columns {
 		p.columns[i] = planColumn{name: col.name, to: -1}
-		if !c.filter.Column(c.dbname, namespace, name, col.name) && !slices.Contains(key, col.name) {
+		keyOnly := !c.filter.Column(c.dbname, namespace, name, col.name)
+		if keyOnly && !slices.Contains(key, col.name) && !c.filter.KeyColumn(c.dbname, namespace, name, col.name) {
 			continue
 		}
 		vt, why, err := c.values.resolve(infos, col.oid, col.mod)
@@ -154,7 +155,7 @@ func (c *config) newPlan(log *slog.Logger, namespace, name string, columns []col
 				unknown = neutral
 			}
 		}
-		t.Columns = append(t.Columns, schema.Column{Name: col.name, Schema: s, Absent: absent, Unlogged: col.unlogged, Origin: originOf(infos, col.oid, col.mod)})
+		t.Columns = append(t.Columns, schema.Column{Name: col.name, Schema: s, Absent: absent, Unlogged: col.unlogged, Origin: originOf(infos, col.oid, col.mod), KeyOnly: keyOnly})
 		p.unknown = append(p.unknown, unknown)
 	}
 	if len(p.omitted) > 0 && c.omitted == "fail" {
