@@ -3,6 +3,8 @@ package capture
 import (
 	"fmt"
 	"strings"
+	"unicode"
+	"unicode/utf16"
 
 	"github.com/penstock/penstock/schema"
 )
@@ -57,12 +59,12 @@ func SanitizeTopic(name string) string {
 		return "__"
 	}
 	var b strings.Builder
-	for _, r := range name {
+	for _, r := range utf16.Encode([]rune(name)) { // Java counts these units
 		if b.Len() == maxTopicName {
 			break
 		}
-		if isTopicRune(r) {
-			b.WriteRune(r)
+		if isTopicRune(rune(r)) {
+			b.WriteByte(byte(r))
 		} else {
 			b.WriteByte('_')
 		}
@@ -81,28 +83,29 @@ func adjustName(mode, name string) string  { return adjust(mode, name, true) }
 func adjustField(mode, name string) string { return adjust(mode, name, false) }
 
 func adjust(mode, name string, dots bool) string {
-	unicode := mode == "avro_unicode"
-	if mode != "avro" && !unicode {
+	unicodes := mode == "avro_unicode"
+	if mode != "avro" && !unicodes {
 		return name
 	}
 	var b strings.Builder
 	first := true
-	for _, r := range name {
-		letter := 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || r == '_' && !unicode
+	for _, unit := range utf16.Encode([]rune(name)) { // Java counts these
+		r := rune(unit)
+		letter := 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || r == '_' && !unicodes
 		digit := '0' <= r && r <= '9'
 		switch {
 		case letter, digit && !first, r == '.' && dots && !first:
 			b.WriteRune(r)
-		case unicode:
-			// Debezium pads to four digits only what has one or two.
+		case unicodes:
+			// Debezium pads only what has one or two digits.
 			hex := fmt.Sprintf("%x", r)
 			if len(hex) <= 2 {
-				hex = fmt.Sprintf("%04x", r)
+				hex = "00" + hex
 			}
 			b.WriteString("_u" + hex)
-		case digit:
+		case first && unicode.IsDigit(r):
 			b.WriteByte('_')
-			b.WriteRune(r)
+			b.WriteRune(r) // whatever script it is of, as in Debezium
 		default:
 			b.WriteByte('_')
 		}

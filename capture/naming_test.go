@@ -16,6 +16,7 @@ func TestNaming(t *testing.T) {
 		{n.Topic("transaction"), "p.transaction"},
 		{n.HeartbeatTopic(), "__debezium-heartbeat.p"},
 		{Naming{Heartbeat: "beat"}.HeartbeatTopic(), "beat"},
+		{n.Table(&schema.Table{Database: "gold", Name: "or😀"}), "p.gold.or__"},
 		{SanitizeTopic("."), "_"},
 		{SanitizeTopic(".."), "__"},
 		{SanitizeTopic(strings.Repeat("x", 300)), strings.Repeat("x", 249)},
@@ -34,6 +35,10 @@ func TestAdjust(t *testing.T) {
 		{"avro", "9lives", "_9lives", "_9lives"},
 		{"avro_unicode", "a_b-c", "a_u005fb_u002dc", "a_u005fb_u002dc"},
 		{"avro_unicode", "é漢", "_u00e9_u6f22", "_u00e9_u6f22"},
+		{"avro_unicode", "ħ\t", "_u127_u009", "_u127_u009"},
+		{"avro_unicode", "a😀", "a_ud83d_ude00", "a_ud83d_ude00"},
+		{"avro", "a😀", "a__", "a__"},
+		{"avro", "٣a٣", "_٣a_", "_٣a_"},
 	} {
 		if got := adjustName(tc.mode, tc.in); got != tc.name {
 			t.Errorf("%s: name %q is %q, want %q", tc.mode, tc.in, got, tc.name)
