@@ -117,7 +117,7 @@ func (e entry) about() string { return e.system }
 func (r *run) awaitWorkload(want map[string]topics) {
 	r.t.Helper()
 	for _, cfg := range r.configurations {
-		r.tape.await(r.t, "the workload's last record with prefix "+cfg.prefix, time.Minute, func(all topics) bool {
+		r.tape.await(r.t, "the workload's last record with prefix "+cfg.prefix, patience, func(all topics) bool {
 			for topic, list := range all {
 				if hasPrefix(topic, cfg.prefix) && len(list) > 0 && topicName(cfg.prefix, topic) == r.last {
 					return true

@@ -24,6 +24,9 @@ import (
 	"github.com/penstock/penstock/worker"
 )
 
+// patience bounds waiting, on machines that have other things to do as well.
+const patience = 3 * time.Minute
+
 // run is a worker with the connectors of all configurations of a system.
 type run struct {
 	t              *testing.T
@@ -110,7 +113,7 @@ func (r *run) start() {
 		request(r.t, r.worker, http.MethodPost, "/connectors", map[string]any{"name": cfg.prefix, "config": config}, http.StatusCreated)
 	}
 	for _, cfg := range r.configurations {
-		r.tape.await(r.t, "the end of the snapshot with prefix "+cfg.prefix, time.Minute, func(all topics) bool {
+		r.tape.await(r.t, "the end of the snapshot with prefix "+cfg.prefix, patience, func(all topics) bool {
 			for topic, list := range all {
 				if !hasPrefix(topic, cfg.prefix) {
 					continue
@@ -196,7 +199,7 @@ func altersTable(statement string) bool {
 // awaitSlots waits until the connectors have confirmed everything.
 func (r *run) awaitSlots(conn *pgx.Conn) {
 	r.t.Helper()
-	ctx, cancel := context.WithTimeout(r.t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(r.t.Context(), patience)
 	defer cancel()
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
