@@ -92,6 +92,9 @@ func newConfig(v settings.Values, f flavor, env capture.Env) (*config, settings.
 	if c.logger == nil {
 		c.logger = slog.New(slog.DiscardHandler)
 	}
+	c.values.logger = c.logger
+	// Debezium's connector for MariaDB takes one setting for the other.
+	c.values.comments = c.values.comments || f.mariaDB && c.schemaChanges
 	c.history.topic = v.String(keyHistoryTopic)
 	if c.history.topic == "" {
 		c.history.topic = "schemahistory." + c.prefix

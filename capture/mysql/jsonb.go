@@ -187,29 +187,36 @@ func inlined(kind byte, large bool) bool {
 	return false
 }
 
-// double renders a number as Debezium does: as Java's Double.toString does
-// where that has no exponent, and otherwise with all digits that the binary
-// number has, which is Java's BigDecimal of it.
+// double renders a number as Debezium does, without an exponent, and with
+// ".0" where Java's Double.toString has no exponent; but with no more digits
+// than it takes to tell it from other numbers.
 func (j *jsonWriter) double(f float64) {
-	switch abs := math.Abs(f); {
-	case math.IsNaN(f) || math.IsInf(f, 0):
+	if math.IsNaN(f) || math.IsInf(f, 0) {
 		j.dst = append(j.dst, "null"...) // which the server does not store
-	case abs == 0 || abs >= 1e-3 && abs < 1e7:
-		at := len(j.dst)
-		j.dst = strconv.AppendFloat(j.dst, f, 'f', -1, 64)
-		if bytes.IndexByte(j.dst[at:], '.') < 0 {
-			j.dst = append(j.dst, '.', '0')
-		}
-	default:
-		// 1074 digits after the point are the most that there can be.
-		j.dst = strconv.AppendFloat(j.dst, f, 'f', 1074, 64)
-		j.dst = bytes.TrimRight(j.dst, "0")
-		j.dst = bytes.TrimSuffix(j.dst, []byte("."))
+		return
+	}
+	at := len(j.dst)
+	j.dst = strconv.AppendFloat(j.dst, f, 'f', -1, 64)
+	if abs := math.Abs(f); (abs == 0 || abs >= 1e-3 && abs < 1e7) && bytes.IndexByte(j.dst[at:], '.') < 0 {
+		j.dst = append(j.dst, '.', '0')
 	}
 }
 
+// wholeDigits is from how many digits on a whole number has no ".0".
+const wholeDigits = 8
+
+// trimWhole drops ".0" from a number as large as those that double shows
+// without. Text does not tell a DECIMAL from a DOUBLE there.
+func trimWhole(number []byte) []byte {
+	whole, ok := bytes.CutSuffix(number, []byte(".0"))
+	if !ok || len(bytes.TrimPrefix(whole, []byte("-"))) < wholeDigits {
+		return number
+	}
+	return whole
+}
+
 func (j *jsonWriter) string(s []byte) {
-	const hex = "0123456789abcdef"
+	const hex = "0123456789ABCDEF"
 	j.dst = append(j.dst, '"')
 	for _, c := range s {
 		switch {
@@ -251,7 +258,7 @@ func (j *jsonWriter) opaque(w *wire) {
 			return
 		}
 		r := rowReader{wire: v, arena: &schema.Arena{}}
-		j.dst = append(j.dst, packedDecimal{whole: precision - scale, fraction: scale}.read(&r)...)
+		j.dst = append(j.dst, trimWhole(packedDecimal{whole: precision - scale, fraction: scale}.read(&r))...)
 		v = r.wire
 	case wireDate, wireDatetime, wireTimestamp:
 		n := v.uint64()
@@ -285,4 +292,90 @@ func (j *jsonWriter) opaque(w *wire) {
 func appendYMD(dst []byte, y, m, d int) []byte {
 	return append(dst, byte('0'+y/1000%10), byte('0'+y/100%10), byte('0'+y/10%10), byte('0'+y%10),
 		'-', byte('0'+m/10), byte('0'+m%10), '-', byte('0'+d/10), byte('0'+d%10))
+}
+
+// compactJSON makes text that the server has rendered look as appendJSON does:
+// without spaces, and with numbers in the same form. Dates, times and bytes
+// that SQL functions have put into a document are text already, and stay as the
+// server shows them. It may write to text.
+func compactJSON(a *schema.Arena, text []byte) []byte {
+	out := text[:0] // what is written is never longer than what was read, until a number grows
+	for i := 0; i < len(text); {
+		switch c := text[i]; {
+		case c == '"':
+			end := jsonStringEnd(text, i)
+			out = append(out, text[i:end]...)
+			upperEscapes(out[len(out)-(end-i):])
+			i = end
+		case c == ' ' || c == '\n' || c == '\t' || c == '\r':
+			i++
+		case c == '-' || c >= '0' && c <= '9':
+			end := i + 1
+			for end < len(text) && isNumberByte(text[end]) {
+				end++
+			}
+			number := text[i:end]
+			if bytes.IndexByte(number, 'e') < 0 {
+				out = append(out, trimWhole(number)...)
+				i = end
+				break
+			}
+			f, err := strconv.ParseFloat(string(number), 64)
+			if err != nil {
+				out = append(out, number...)
+				i = end
+				break
+			}
+			j := jsonWriter{dst: a.Make(400)[:0]}
+			j.double(f)
+			if len(out)+len(j.dst) > end && cap(out) == cap(text) {
+				// It would overwrite what is not read yet.
+				out = append(make([]byte, 0, 2*len(text)), out...)
+			}
+			out = append(out, j.dst...)
+			i = end
+		default:
+			out = append(out, c)
+			i++
+		}
+	}
+	if len(out) > len(text) || cap(out) != cap(text) {
+		return a.Copy(out)
+	}
+	return out
+}
+
+func isNumberByte(c byte) bool {
+	return c >= '0' && c <= '9' || c == '.' || c == 'e' || c == 'E' || c == '+' || c == '-'
+}
+
+// jsonStringEnd returns the place behind the string that begins at a place.
+func jsonStringEnd(text []byte, at int) int {
+	for i := at + 1; i < len(text); i++ {
+		switch text[i] {
+		case '\\':
+			i++
+		case '"':
+			return i + 1
+		}
+	}
+	return len(text)
+}
+
+// upperEscapes writes the digits of \u001f in capitals.
+func upperEscapes(text []byte) {
+	for {
+		at := bytes.IndexByte(text, '\\')
+		if at < 0 || at+1 >= len(text) {
+			return
+		}
+		if text[at+1] == 'u' && at+6 <= len(text) {
+			for i := at + 2; i < at+6; i++ {
+				if c := text[i]; c >= 'a' && c <= 'f' {
+					text[i] = c - 'a' + 'A'
+				}
+			}
+		}
+		text = text[at+2:]
+	}
 }

@@ -72,8 +72,11 @@ func (s *scanner) Begin(ctx context.Context, n int, from schema.Position) (_ *ca
 			return nil, err
 		}
 		s.sessions = append(s.sessions, &session{scanner: s, conn: c})
-		if err := c.exec(ctx, "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ"); err != nil {
-			return nil, err
+		// Text comes as it is stored, see charsetText.
+		for _, sql := range []string{"SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ", "SET SESSION character_set_results = NULL"} {
+			if err := c.exec(ctx, sql); err != nil {
+				return nil, err
+			}
 		}
 	}
 	now, err := s.main.one(ctx, "SELECT UNIX_TIMESTAMP()")

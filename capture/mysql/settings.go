@@ -185,6 +185,7 @@ func readerSettings() []settings.Def {
 			Doc: "Unit and schema of dates and times: adaptive_time_microseconds goes by the column's precision, with times always in microseconds; " +
 				"connect uses Kafka Connect's types in milliseconds; isostring text; microseconds and nanoseconds those units.",
 			OneOf: []string{"adaptive", "adaptive_time_microseconds", "isostring", "microseconds", "nanoseconds", "connect"},
+			Check: notAdaptive,
 		},
 		{
 			Key: "enable.time.adjuster", Type: settings.Boolean, Default: "true", Importance: settings.Low, Group: groupConnector, DisplayName: "Enable Time Adjuster", Width: "SHORT",
@@ -318,6 +319,15 @@ func validServerID(value string) error {
 	n, err := strconv.ParseUint(strings.TrimSpace(value), 10, 32)
 	if err != nil || n == 0 {
 		return errors.New("A positive, non-zero long value is expected") //nolint:staticcheck // Debezium's sentence, which clients show
+	}
+	return nil
+}
+
+// notAdaptive refuses a mode that Debezium's connectors for MySQL have given up,
+// since it overflows.
+func notAdaptive(value string) error {
+	if value == "adaptive" {
+		return errors.New("The 'adaptive' time.precision.mode is no longer supported") //nolint:staticcheck // Debezium's sentence, which clients show
 	}
 	return nil
 }

@@ -328,15 +328,12 @@ func (m *tableMap) define(md *metadata, charsets func(uint64) string) error {
 			case md.hasNames:
 				return fmt.Errorf("no values for column %s", c.Name)
 			}
-			convert, err := toUTF8(charset)
+			cs, err := charsetOf(charset)
 			if err != nil {
 				return fmt.Errorf("column %s: %w", c.Name, err)
 			}
 			for _, t := range members {
-				if convert != nil {
-					t = convert(nil, t)
-				}
-				c.Members = append(c.Members, string(t))
+				c.Members = append(c.Members, cs.name(t))
 			}
 		case wireGeometry:
 			c.Type = "GEOMETRY"

@@ -154,7 +154,10 @@ var decimals = &typ{
 	text: func(m *valueModes, _ *ddl.Column) textDecoder {
 		switch m.decimals {
 		case "string":
-			return func(_ *schema.Arena, text []byte, v *schema.Value) error { *v = schema.String(text); return nil }
+			return func(_ *schema.Arena, text []byte, v *schema.Value) error {
+				*v = schema.String(trimZeros(text))
+				return nil
+			}
 		case "double":
 			return textFloat64
 		default:
@@ -171,15 +174,16 @@ func decimalSchema(precision, scale int) *schema.Schema {
 }
 
 func textDecimal(_ *schema.Arena, text []byte, v *schema.Value) error {
-	// ZEROFILL puts zeros in front.
-	sign := len(text) > 0 && text[0] == '-'
-	if !sign {
-		for len(text) > 1 && text[0] == '0' && text[1] != '.' {
-			text = text[1:]
-		}
-	}
-	*v = schema.Decimal(text)
+	*v = schema.Decimal(trimZeros(text))
 	return nil
+}
+
+// trimZeros drops the zeros that ZEROFILL puts in front of a number.
+func trimZeros(number []byte) []byte {
+	for len(number) > 1 && number[0] == '0' && number[1] != '.' {
+		number = number[1:]
+	}
+	return number
 }
 
 // packedDecimal is MySQL's binary decimal: groups of nine digits in four bytes

@@ -13,42 +13,40 @@ import (
 )
 
 var texts = &typ{
-	wire:   []byte{wireString, wireVarchar, wireVarString, wireBlob},
-	schema: plain(&schema.Schema{Type: schema.TypeString}),
-	log: func(_ *valueModes, c *ddl.Column, b *binColumn) (logDecoder, error) {
-		convert, err := toUTF8(c.Charset)
+	wire: []byte{wireString, wireVarchar, wireVarString, wireBlob},
+	schema: func(_ *valueModes, c *ddl.Column) (*schema.Schema, error) {
+		_, err := charsetOf(c.Charset)
+		return &schema.Schema{Type: schema.TypeString}, err
+	},
+	log: func(m *valueModes, c *ddl.Column, b *binColumn) (logDecoder, error) {
+		read, err := m.textReader(c)
 		if err != nil {
 			return nil, err
 		}
 		n := b.lengthBytes()
-		if convert == nil {
-			return func(r *rowReader, v *schema.Value) { *v = schema.String(r.prefixed(n)) }, nil
-		}
-		return func(r *rowReader, v *schema.Value) {
-			in := r.prefixed(n)
-			if isASCII(in) && !c.WideCharset() {
-				*v = schema.String(in)
-				return
-			}
-			r.scratch = convert(r.scratch[:0], in)
-			*v = schema.String(r.arena.Copy(r.scratch))
-		}, nil
+		return func(r *rowReader, v *schema.Value) { *v = read(r.arena, r.prefixed(n)) }, nil
 	},
-	text: func(*valueModes, *ddl.Column) textDecoder { return textString },
+	text: charsetText,
 }
 
+// charsetText reads text in a column's character set, in which the sessions of
+// a snapshot get it: the server's own conversion would replace what is not
+// valid by question marks.
+func charsetText(m *valueModes, c *ddl.Column) textDecoder {
+	read, err := m.textReader(c)
+	if err != nil { // which the schema has found already
+		return textString
+	}
+	return func(a *schema.Arena, text []byte, v *schema.Value) error {
+		*v = read(a, text)
+		return nil
+	}
+}
+
+// textString reads text that is UTF-8 or ASCII.
 func textString(_ *schema.Arena, text []byte, v *schema.Value) error {
 	*v = schema.String(text)
 	return nil
-}
-
-func isASCII(b []byte) bool {
-	for _, c := range b {
-		if c >= 0x80 {
-			return false
-		}
-	}
-	return true
 }
 
 var binaries = &typ{
@@ -159,7 +157,7 @@ var enums = &typ{
 			*v = members[n]
 		}, nil
 	},
-	text: func(*valueModes, *ddl.Column) textDecoder { return textString },
+	text: charsetText,
 }
 
 var sets = &typ{
@@ -190,7 +188,7 @@ var sets = &typ{
 			*v = schema.String(r.arena.Copy(r.scratch))
 		}, nil
 	},
-	text: func(*valueModes, *ddl.Column) textDecoder { return textString },
+	text: charsetText,
 }
 
 var jsons = &typ{
@@ -209,11 +207,16 @@ var jsons = &typ{
 			*v = schema.String(r.arena.Copy(out))
 		}, nil
 	},
-	text: func(*valueModes, *ddl.Column) textDecoder { return textString },
+	text: func(*valueModes, *ddl.Column) textDecoder {
+		return func(a *schema.Arena, text []byte, v *schema.Value) error {
+			*v = schema.String(compactJSON(a, text))
+			return nil
+		}
+	},
 }
 
 // MariaDB logs UUID and INET columns as fixed strings of bytes.
-var uuids = fixedBytes(16, func(dst, b []byte) []byte {
+var uuids = fixedBytes(16, logical(schema.TypeString, schema.NameDebeziumUUID), func(dst, b []byte) []byte {
 	for i, c := range b {
 		if i == 4 || i == 6 || i == 8 || i == 10 {
 			dst = append(dst, '-')
@@ -223,15 +226,15 @@ var uuids = fixedBytes(16, func(dst, b []byte) []byte {
 	return dst
 })
 
-var inet6s = fixedBytes(16, func(dst, b []byte) []byte { return netip.AddrFrom16([16]byte(b)).AppendTo(dst) })
+var inet6s = fixedBytes(16, &schema.Schema{Type: schema.TypeString}, func(dst, b []byte) []byte { return netip.AddrFrom16([16]byte(b)).AppendTo(dst) })
 
-var inet4s = fixedBytes(4, func(dst, b []byte) []byte { return netip.AddrFrom4([4]byte(b)).AppendTo(dst) })
+var inet4s = fixedBytes(4, &schema.Schema{Type: schema.TypeString}, func(dst, b []byte) []byte { return netip.AddrFrom4([4]byte(b)).AppendTo(dst) })
 
 // fixedBytes is a type of n bytes that is shown as text.
-func fixedBytes(n int, render func(dst, b []byte) []byte) *typ {
+func fixedBytes(n int, s *schema.Schema, render func(dst, b []byte) []byte) *typ {
 	return &typ{
 		wire:   []byte{wireString},
-		schema: plain(&schema.Schema{Type: schema.TypeString}),
+		schema: plain(s),
 		log: func(_ *valueModes, _ *ddl.Column, b *binColumn) (logDecoder, error) {
 			size := b.lengthBytes()
 			return func(r *rowReader, v *schema.Value) {
@@ -253,9 +256,10 @@ func fixedBytes(n int, render func(dst, b []byte) []byte) *typ {
 var errGeometry = errors.New("not a geometry")
 
 // geometrySchema is Debezium's for all shapes but the point
-// (io.debezium.data.geometry.Geometry).
+// (io.debezium.data.geometry.Geometry). It is optional even where the column
+// may not be null.
 var geometrySchema = &schema.Schema{
-	Type: schema.TypeStruct, Name: schema.NameDebeziumGeometry, Version: 1, Doc: "Geometry",
+	Type: schema.TypeStruct, Name: schema.NameDebeziumGeometry, Version: 1, Doc: "Geometry", Optional: true,
 	Fields: []schema.Field{
 		{Name: "wkb", Schema: &schema.Schema{Type: schema.TypeBytes}},
 		{Name: "srid", Schema: &schema.Schema{Type: schema.TypeInt32, Optional: true}},

@@ -2,6 +2,7 @@ package mysql
 
 import (
 	"errors"
+	"math"
 
 	"github.com/penstock/penstock/capture/mysql/internal/ddl"
 	"github.com/penstock/penstock/schema"
@@ -110,22 +111,36 @@ func newTemporal(m *valueModes, c *ddl.Column, put func(*schema.Arena, int64, *s
 	if c.Nullable {
 		return t
 	}
-	put(&schema.Arena{}, 0, &t.invalid)
-	if c.Default != nil && !c.DefaultIsExpression {
+	t.invalid = m.epoch(c)
+	if value, ok := c.Value(); ok {
 		var v schema.Value
 		var err error
 		switch w := (&temporal{put: put, adjustYears: m.adjustYears}); c.Type {
 		case "DATE":
-			err = w.textDate(&schema.Arena{}, []byte(*c.Default), &v)
+			err = w.textDate(&schema.Arena{}, []byte(value), &v)
 		default:
-			err = w.textDatetime(&schema.Arena{}, []byte(*c.Default), &v)
+			err = w.textDatetime(&schema.Arena{}, []byte(value), &v)
 		}
 		if err == nil && !v.IsNull() {
-			t.invalid = v
+			t.invalid = v.Clone()
 		}
 	}
-	t.invalid = t.invalid.Clone()
 	return t
+}
+
+// epoch is the beginning of 1970 as a value of the column, without digits
+// after the second where it is text.
+func (m *valueModes) epoch(c *ddl.Column) schema.Value {
+	put := zonedPut(minimalDigits)
+	switch c.Type {
+	case "DATE":
+		put = m.datePut()
+	case "DATETIME":
+		put = m.datetimePut(c)
+	}
+	var v schema.Value
+	put(&schema.Arena{}, 0, &v)
+	return v.Clone()
 }
 
 // coarser stores an integer as it is, in a coarser unit.
@@ -139,10 +154,21 @@ func coarser(per int64) func(*schema.Arena, int64, *schema.Value) {
 	}
 }
 
-// finer stores an integer in a finer unit.
-func finer(factor int64) func(*schema.Arena, int64, *schema.Value) {
-	return func(_ *schema.Arena, n int64, v *schema.Value) { *v = schema.Int(n * factor) }
+// within stores an integer, but null if it is beyond what the column's type in
+// events can hold; in a column that may not be null, the nearest that it can.
+func within(c *ddl.Column, low, high int64, put func(*schema.Arena, int64, *schema.Value)) func(*schema.Arena, int64, *schema.Value) {
+	return func(a *schema.Arena, n int64, v *schema.Value) {
+		switch {
+		case low <= n && n <= high:
+			put(a, n, v)
+		case !c.Nullable:
+			put(a, min(max(n, low), high), v)
+		}
+	}
 }
+
+// nanos stores microseconds as nanoseconds.
+func nanos(_ *schema.Arena, n int64, v *schema.Value) { *v = schema.Int(n * 1000) }
 
 func isoText(render func(dst []byte, n int64) []byte) func(*schema.Arena, int64, *schema.Value) {
 	return func(a *schema.Arena, n int64, v *schema.Value) {
@@ -192,10 +218,6 @@ var times = &typ{
 			return logical(schema.TypeString, "io.debezium.time.IsoTime"), nil
 		case "nanoseconds":
 			return logical(schema.TypeInt64, schema.NameDebeziumNanoTime), nil
-		case "adaptive":
-			if c.Length <= 3 {
-				return logical(schema.TypeInt32, schema.NameDebeziumTime), nil
-			}
 		}
 		return logical(schema.TypeInt64, schema.NameDebeziumMicroTime), nil
 	},
@@ -232,21 +254,12 @@ var times = &typ{
 func (m *valueModes) timePut(c *ddl.Column) func(*schema.Arena, int64, *schema.Value) {
 	switch m.times {
 	case "connect":
-		// Kafka Connect's time of day cannot be beyond a day; Debezium has
-		// null then.
-		return func(_ *schema.Arena, n int64, v *schema.Value) {
-			if n >= 0 && n <= microsPerDay || !c.Nullable {
-				*v = schema.Int(n / 1000)
-			}
-		}
+		// Kafka Connect's time of day cannot be beyond a day.
+		return within(c, 0, microsPerDay, coarser(1000))
 	case "isostring":
 		return isoText(func(dst []byte, n int64) []byte { return append(appendTime(dst, n, minimalDigits), 'Z') })
 	case "nanoseconds":
-		return finer(1000)
-	case "adaptive":
-		if c.Length <= 3 {
-			return coarser(1000)
-		}
+		return nanos
 	}
 	return coarser(1)
 }
@@ -304,7 +317,7 @@ func (m *valueModes) datetimePut(c *ddl.Column) func(*schema.Arena, int64, *sche
 	case "isostring":
 		return isoText(func(dst []byte, n int64) []byte { return append(appendDatetime(dst, n, minimalDigits), 'Z') })
 	case "nanoseconds":
-		return finer(1000)
+		return within(c, math.MinInt64/1000, math.MaxInt64/1000, nanos)
 	case "microseconds":
 		return coarser(1)
 	}
@@ -315,13 +328,12 @@ func (m *valueModes) datetimePut(c *ddl.Column) func(*schema.Arena, int64, *sche
 }
 
 // timestamps are points in time: the log has them in UTC, and so do queries,
-// since our sessions are in UTC.
+// since our sessions are in UTC. They show as many digits after the second as
+// the column has.
 var timestamps = &typ{
 	wire:   []byte{wireTimestamp, wireTimestamp2},
 	schema: plain(logical(schema.TypeString, schema.NameDebeziumZonedTimestamp)),
 	log: func(m *valueModes, c *ddl.Column, b *binColumn) (logDecoder, error) {
-		// The log's values show as many digits as the column has, a
-		// snapshot's as many as are not zero, as in Debezium.
 		fsp := 0
 		if b.typ == wireTimestamp2 {
 			fsp = int(b.meta)
@@ -329,8 +341,8 @@ var timestamps = &typ{
 		if fsp > 6 {
 			return nil, errWireType
 		}
-		t := newTemporal(m, c, zonedPut(minimalDigits))
 		put := zonedPut(fsp)
+		t := newTemporal(m, c, put)
 		return func(r *rowReader, v *schema.Value) {
 			var seconds, micros int64
 			if b.typ == wireTimestamp2 {
@@ -347,7 +359,7 @@ var timestamps = &typ{
 		}, nil
 	},
 	text: func(m *valueModes, c *ddl.Column) textDecoder {
-		return newTemporal(m, c, zonedPut(minimalDigits)).textDatetime
+		return newTemporal(m, c, zonedPut(max(c.Length, 0))).textDatetime
 	},
 }
 

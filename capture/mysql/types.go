@@ -1,8 +1,10 @@
 package mysql
 
 import (
-	"bytes"
+	"encoding/binary"
 	"fmt"
+	"log/slog"
+	"strconv"
 	"strings"
 
 	"github.com/penstock/penstock/capture/mysql/internal/ddl"
@@ -17,6 +19,7 @@ type valueModes struct {
 	binary      string // binary.handling.mode
 	adjustYears bool   // enable.time.adjuster
 	comments    bool   // include.schema.comments
+	logger      *slog.Logger
 }
 
 // typ is what a column type is like: its schema, and its two decoders.
@@ -78,7 +81,7 @@ func (m *valueModes) schemaOf(c *ddl.Column, inKey bool) (*schema.Schema, error)
 		return nil, fmt.Errorf("column %s: %w", c.Name, err)
 	}
 	out := *s
-	out.Optional = c.Nullable && !inKey
+	out.Optional = s.Optional || c.Nullable && !inKey
 	out.Default = m.defaultOf(t, c)
 	if m.comments && c.Comment != "" {
 		out.Doc = c.Comment
@@ -92,77 +95,45 @@ func (m *valueModes) defaultOf(t *typ, c *ddl.Column) *schema.Value {
 	if c.Default == nil || c.Generated {
 		return nil
 	}
-	var v schema.Value
 	if c.DefaultIsExpression {
-		// Debezium shows the zero of the type where the server computes the
-		// default, which only concerns CURRENT_TIMESTAMP.
-		if c.Type != "TIMESTAMP" && c.Type != "DATETIME" || c.Nullable {
-			return nil
-		}
-		if err := t.text(m, c)(&schema.Arena{}, []byte("1970-01-01 00:00:00"), &v); err != nil {
-			return nil
-		}
-		return &v
+		return m.expressionDefault(c)
 	}
-	text := []byte(*c.Default)
-	switch c.Type {
-	case "BIT":
-		text = bitLiteral(*c.Default)
-	case "BINARY":
-		text = pad(text, c.Length)
-	case "DECIMAL":
-		text = toScale(text, c.Scale)
-	}
-	if err := t.text(m, c)(&schema.Arena{}, text, &v); err != nil {
+	value, ok := c.Value()
+	if !ok {
 		return nil
 	}
-	if v.IsNull() && !c.Nullable {
+	text := []byte(value)
+	switch c.Type {
+	case "BIT":
+		n, err := strconv.ParseUint(value, 2, 64)
+		if err != nil {
+			return nil
+		}
+		text = binary.BigEndian.AppendUint64(nil, n)
+	case "BINARY":
+		for len(text) < c.Length {
+			text = append(text, 0)
+		}
+	}
+	inUTF8 := *c // which definitions are in
+	inUTF8.Charset = "utf8mb4"
+	var v schema.Value
+	if err := t.text(m, &inUTF8)(&schema.Arena{}, text, &v); err != nil || v.IsNull() {
 		return nil
 	}
 	v = v.Clone()
 	return &v
 }
 
-// bitLiteral reads the digits of a bit literal, which is how the server shows
-// the default of a BIT column, into the bytes of a value.
-func bitLiteral(digits string) []byte {
-	if strings.Trim(digits, "01") != "" {
-		return []byte(digits)
+// expressionDefault returns what Debezium shows where the server computes the
+// default: the beginning of 1970 for the current time, unless it is a TIMESTAMP
+// that may be null, and otherwise nothing.
+func (m *valueModes) expressionDefault(c *ddl.Column) *schema.Value {
+	if c.Type != "DATETIME" && (c.Type != "TIMESTAMP" || c.Nullable) || strings.HasPrefix(*c.Default, "(") {
+		return nil
 	}
-	var n uint64
-	for _, d := range digits {
-		n = n<<1 | uint64(d-'0')
-	}
-	return bigBytes(n)
-}
-
-// toScale appends zeros to a decimal number until it has so many digits after
-// the point.
-func toScale(number []byte, scale int) []byte {
-	point := bytes.IndexByte(number, '.')
-	if point < 0 && scale > 0 {
-		point = len(number)
-		number = append(number, '.')
-	}
-	for point >= 0 && len(number)-point-1 < scale {
-		number = append(number, '0')
-	}
-	return number
-}
-
-func bigBytes(n uint64) []byte {
-	b := make([]byte, 8)
-	for i := range b {
-		b[7-i] = byte(n >> (8 * i))
-	}
-	return b
-}
-
-func pad(b []byte, n int) []byte {
-	for len(b) < n {
-		b = append(b, 0)
-	}
-	return b
+	v := m.epoch(c)
+	return &v
 }
 
 // plain returns the schema function of a type that always has the same schema.

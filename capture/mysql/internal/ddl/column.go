@@ -197,32 +197,48 @@ func (p *parser) attributes(c *Column, keys *inlineKeys) string {
 
 // defaultValue reads what is behind DEFAULT.
 func (p *parser) defaultValue(c *Column) {
-	c.Default, c.DefaultIsExpression = nil, false
-	set := func(s string, expression bool) { c.Default, c.DefaultIsExpression = &s, expression }
+	c.Default, c.DefaultIsExpression, c.Literal = nil, false, TextLiteral
+	set := func(s string, literal Literal) { c.Default, c.Literal = &s, literal }
+	expression := func(from token) {
+		s := p.sql[from.from:p.tokens[p.at-1].to]
+		c.Default, c.DefaultIsExpression = &s, true
+	}
 	switch t := p.peek(); {
 	case t.is("NULL"):
 		p.at++
 	case t.is("TRUE"):
 		p.at++
-		set("1", false)
+		set("1", NumberLiteral)
 	case t.is("FALSE"):
 		p.at++
-		set("0", false)
-	case t.kind == text || t.kind == number || t.kind == hexText || t.kind == bitText:
+		set("0", NumberLiteral)
+	case t.kind == text:
 		p.at++
-		set(t.text, false)
+		set(t.text, TextLiteral)
+	case t.kind == number:
+		p.at++
+		set(t.text, NumberLiteral)
+	case t.kind == hexText:
+		p.at++
+		set(t.text, HexLiteral)
+	case t.kind == bitText:
+		p.at++
+		set(t.text, BitLiteral)
+	case (t.is("DATE") || t.is("TIME") || t.is("TIMESTAMP")) && p.ahead(1).kind == text:
+		p.at++
+		set(p.next().text, TextLiteral)
 	case t.isPunct("-") || t.isPunct("+"):
 		p.at++
-		set(strings.TrimPrefix(t.text, "+")+p.next().text, false)
+		set(strings.TrimPrefix(t.text, "+")+p.next().text, NumberLiteral)
 	case t.isPunct("("):
 		p.skipParens()
-		set(p.sql[t.from:p.tokens[p.at-1].to], true)
-	case t.kind == word: // CURRENT_TIMESTAMP(3), NOW(), UUID() …
+		expression(t)
+	case t.kind == word: // CURRENT_TIMESTAMP(3), NOW(), UUID(), NEXT VALUE FOR s …
 		p.at++
 		if p.peek().isPunct("(") {
 			p.skipParens()
 		}
-		set(p.sql[t.from:p.tokens[p.at-1].to], true)
+		expression(t)
 	}
 }
 

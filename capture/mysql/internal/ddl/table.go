@@ -27,6 +27,8 @@ type Column struct {
 	// server to compute, such as CURRENT_TIMESTAMP.
 	Default             *string
 	DefaultIsExpression bool
+	// Literal says how the default is written.
+	Literal Literal
 	// OnUpdateNow says ON UPDATE CURRENT_TIMESTAMP.
 	OnUpdateNow bool
 	Comment     string
