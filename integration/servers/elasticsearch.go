@@ -10,7 +10,8 @@ import (
 	"time"
 )
 
-// ElasticsearchServer is a one-node Elasticsearch without accounts.
+// ElasticsearchServer is a one-node Elasticsearch, without accounts unless
+// [ElasticsearchAccounts] asks for them.
 type ElasticsearchServer struct {
 	Address
 	// Prefix is this test's own; [ElasticsearchServer.Index] puts it before a name.
@@ -18,6 +19,37 @@ type ElasticsearchServer struct {
 	*Process
 	scheme string
 }
+
+// ElasticsearchAccounts asks for an Elasticsearch that checks logins. The
+// account is admin; writer and reader may write and read indices, and nothing
+// in the cluster. All have the password sesame.
+func ElasticsearchAccounts() Option {
+	const hash = ":$2a$04$MiO6Y0.qMVBJxVa65zBCUOsX4.4OafJjVqh6b3OCEY4bg.tWh.opi\n"
+	return func(s *spec) {
+		Config(
+			"xpack.security.enabled: true", "xpack.security.autoconfiguration.enabled: false",
+			"xpack.security.transport.ssl.enabled: false", "xpack.security.http.ssl.enabled: false",
+		)(s)
+		File(elasticsearchUsers, elasticsearchAdmin+hash+"writer"+hash+"reader"+hash)(s)
+		File("users_roles", "superuser:"+elasticsearchAdmin+"\nwriting:writer\nreading:reader\n")(s)
+		File("roles.yml", `
+writing:
+  indices:
+    - names: ["*"]
+      privileges: [create_index, index, delete, read, manage]
+reading:
+  indices:
+    - names: ["*"]
+      privileges: [read]
+`)(s)
+	}
+}
+
+const (
+	elasticsearchUsers    = "users" // the file of accounts
+	elasticsearchAdmin    = "admin"
+	elasticsearchPassword = "sesame"
+)
 
 // Elasticsearch finds or starts the shared server.
 func (r *Run) Elasticsearch(ctx context.Context, opts ...Option) (*ElasticsearchServer, error) {
@@ -37,11 +69,15 @@ func (r *Run) StartElasticsearch(ctx context.Context, opts ...Option) (*Elastics
 }
 
 func (r *Run) elasticsearch(ctx context.Context, own bool, opts []Option) (*ElasticsearchServer, error) {
-	a, p, _, err := r.obtain(ctx, newSpec(kindElasticsearch, opts), own)
+	spec := newSpec(kindElasticsearch, opts)
+	a, p, _, err := r.obtain(ctx, spec, own)
 	if err != nil {
 		return nil, err
 	}
 	a.User, a.Password = "", ""
+	if spec.Files[elasticsearchUsers] != "" {
+		a.User, a.Password = elasticsearchAdmin, elasticsearchPassword
+	}
 	return &ElasticsearchServer{Address: a, Process: p, scheme: "http"}, nil
 }
 

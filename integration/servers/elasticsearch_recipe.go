@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -78,6 +79,12 @@ func (elasticsearchRecipe) prepare(ctx context.Context, n *node) error {
 		"path.logs: " + filepath.Join(n.dir, "logs"),
 	}
 	lines = overrideYAML(lines, n.config())
+	// It reads files in its configuration only: users, roles.yml.
+	for name, content := range n.inst.spec.Files {
+		if err := n.inst.place.write(filepath.Join(config, name), content); err != nil {
+			return err
+		}
+	}
 	return n.inst.place.write(filepath.Join(config, "elasticsearch.yml"), strings.Join(lines, "\n")+"\n")
 }
 
@@ -114,8 +121,12 @@ func (elasticsearchRecipe) program(n *node) program {
 // ready asks the server itself. Its log says started before the shards of an
 // earlier run are back.
 func (elasticsearchRecipe) ready(ctx context.Context, n *node) bool {
-	url := fmt.Sprintf("http://127.0.0.1:%d/_cluster/health?wait_for_status=yellow&timeout=1s", n.port())
-	return httpOK(ctx, url)
+	var login *url.Userinfo
+	if n.inst.spec.Files[elasticsearchUsers] != "" {
+		login = url.UserPassword(elasticsearchAdmin, elasticsearchPassword)
+	}
+	u := url.URL{Scheme: "http", User: login, Host: fmt.Sprintf("127.0.0.1:%d", n.port()), Path: "/_cluster/health", RawQuery: "wait_for_status=yellow&timeout=1s"}
+	return httpOK(ctx, u.String())
 }
 
 // httpOK reports whether a GET answers 200. The process is checked beside it,

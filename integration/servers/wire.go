@@ -5,7 +5,7 @@ package servers
 
 // protocolVersion is part of the socket's name: a supervisor left over from
 // another revision of this package is not talked to, it ends by itself.
-const protocolVersion = 3
+const protocolVersion = 4
 
 type request struct {
 	Op     string `json:"op"`

@@ -165,6 +165,32 @@ func (c *client) find(ctx context.Context, index string) error {
 	return nil
 }
 
+// missingRights returns those of the rights that the user lacks on an index; none
+// where there is no security to ask.
+func (c *client) missingRights(ctx context.Context, index string, rights []string) (missing []string, err error) {
+	body := append(appendString([]byte(`{"index":[{"names":[`), index), `],"privileges":["`+strings.Join(rights, `","`)+`"]}]}`...)
+	answer, err := c.do(ctx, http.MethodPost, "/_security/user/_has_privileges", "application/json", body)
+	var status *statusError
+	if errors.As(err, &status) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var has struct {
+		Index map[string]map[string]bool `json:"index"`
+	}
+	if err := json.Unmarshal(answer, &has); err != nil {
+		return nil, fmt.Errorf("read the answer: %w", err)
+	}
+	for _, right := range rights {
+		if granted, known := has.Index[index][right]; known && !granted {
+			missing = append(missing, right)
+		}
+	}
+	return missing, nil
+}
+
 // causeOf returns the cluster's reason for an error; nil if it gave none.
 func causeOf(err error) *cause {
 	var status *statusError
@@ -208,7 +234,7 @@ func classify(err error) error {
 	}
 	switch s.status {
 	case http.StatusUnauthorized:
-		return sinks.Permanent(fmt.Errorf("%w; check connection.username and connection.password", err))
+		return sinks.Permanent(fmt.Errorf("%w; check connection.username and connection.password, or connection.api.key", err))
 	case http.StatusForbidden:
 		if s.kind == "cluster_block_exception" {
 			return err
