@@ -226,7 +226,7 @@ func (p *pipeline) killInStream(t *testing.T, rnd *rand.Rand) {
 func (p *pipeline) awaitRecords(t *testing.T, more int) {
 	t.Helper()
 	before := p.mustMetrics(t.Context(), t)
-	p.await(t, time.Minute, fmt.Sprintf("both sources have published %d records", more), func(ctx context.Context) bool {
+	p.await(t, 3*time.Minute, fmt.Sprintf("both sources have published %d records", more), func(ctx context.Context) bool {
 		m, err := p.metrics(ctx)
 		if err != nil {
 			return false
@@ -263,7 +263,7 @@ func (p *pipeline) killSomewhere(t *testing.T, rnd *rand.Rand) {
 		p.awaitRecords(t, 1+rnd.IntN(500))
 	default:
 		p.start(t)
-		p.await(t, time.Minute, "both sinks write", func(ctx context.Context) bool {
+		p.await(t, 3*time.Minute, "both sinks write", func(ctx context.Context) bool {
 			m, err := p.metrics(ctx)
 			return err == nil && m.of("penstock_sink_records_applied_total", "mongo") > 0 && m.of("penstock_sink_records_applied_total", "elastic") > 0
 		})
@@ -297,7 +297,7 @@ func (p *pipeline) settle(t *testing.T) {
 	t.Helper()
 	for _, l := range p.loads {
 		enough := l.commits.Load() + 50
-		p.await(t, time.Minute, l.dialect.name+" takes commits", func(context.Context) bool { return l.commits.Load() >= enough })
+		p.await(t, 3*time.Minute, l.dialect.name+" takes commits", func(context.Context) bool { return l.commits.Load() >= enough })
 	}
 }
 
@@ -308,7 +308,7 @@ func (p *pipeline) converge(ctx context.Context, t *testing.T) {
 	t.Helper()
 	began := time.Now()
 	last := "never compared, as the sinks never had read all"
-	ctx, cancel := context.WithTimeout(ctx, 3*time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
 	defer cancel()
 	for {
 		if p.atRest(ctx, t) {
