@@ -161,8 +161,9 @@ func TestTask_FailsNoRecordBecauseOfAStop(t *testing.T) {
 			b := newPipeline(t, 1)
 			b.Produce(0, sinkstest.Record("a", "1"), sinkstest.Record("b", "2"))
 			m, stats := newMemory(), &sinks.Stats{}
-			goOn := make(chan struct{})
+			writes, goOn := make(chan struct{}), make(chan struct{})
 			m.onWrite = func(_ context.Context, records []schema.Record) error {
+				close(writes)
 				<-goOn
 				m.apply(records...)
 				return nil
@@ -174,6 +175,7 @@ func TestTask_FailsNoRecordBecauseOfAStop(t *testing.T) {
 			task.Value = moody{task.Value, func() bool { return !first.CompareAndSwap(false, true) }}
 			r := sinkstest.Start(t, task)
 			sinkstest.Eventually(t, "the retry", func() bool { return stats.Retries.Load() == 1 })
+			<-writes // else there may be nothing to commit
 			r.Cancel()
 			close(goOn)
 			r.Stops()
