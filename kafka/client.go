@@ -86,6 +86,15 @@ func (c Config) ProducerOptions() []kgo.Opt {
 	return opts
 }
 
+// start is where a partition without a committed offset is begun. NoResetOffset
+// alone would begin at its end.
+func (c ConsumerConfig) start() kgo.Offset {
+	if c.Reset == kgo.NoResetOffset() {
+		return kgo.NewOffset().AtCommitted()
+	}
+	return c.Reset
+}
+
 // ConsumerOptions returns what a consumer needs beside Options. Offsets are
 // never committed by a clock: the caller commits what it has dealt with.
 func (c Config) ConsumerOptions() []kgo.Opt {
@@ -95,7 +104,7 @@ func (c Config) ConsumerOptions() []kgo.Opt {
 		kgo.FetchMaxBytes(r.MaxBytes),
 		kgo.FetchMaxPartitionBytes(r.MaxPartitionBytes),
 		kgo.FetchMaxWait(max(r.MaxWait, 10*time.Millisecond)),
-		kgo.ConsumeStartOffset(r.Reset),
+		kgo.ConsumeStartOffset(r.start()),
 		kgo.ConsumeResetOffset(r.Reset),
 		kgo.FetchIsolationLevel(r.Isolation),
 	}

@@ -24,9 +24,6 @@ func (r *run) begin(ctx context.Context, offsets map[string]map[int32]kgo.Offset
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
-	if start, ok := r.client.OptValue(kgo.ConsumeStartOffset).(kgo.Offset); ok && start == kgo.NoResetOffset() {
-		return offsets, nil // whoever asked for none gets the error
-	}
 	var topics []string
 	for topic, partitions := range offsets {
 		for _, o := range partitions {
@@ -62,6 +59,12 @@ func (r *run) begin(ctx context.Context, offsets map[string]map[int32]kgo.Offset
 		}
 	}
 	return offsets, nil
+}
+
+// mayBegin reports whether a partition may be read for which there is no
+// offset: not with auto.offset.reset=none.
+func (r *run) mayBegin() bool {
+	return r.client.OptValue(kgo.ConsumeStartOffset) != kgo.NewOffset().AtCommitted()
 }
 
 // begins notes where a new partition is begun.

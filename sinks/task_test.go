@@ -13,6 +13,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/penstock/penstock/integration/servers"
+	"github.com/penstock/penstock/kafka"
 	"github.com/penstock/penstock/schema"
 	"github.com/penstock/penstock/sinks"
 	"github.com/penstock/penstock/sinks/sinkstest"
@@ -458,5 +460,29 @@ func TestTask_CommitsWhereItBegins(t *testing.T) {
 	r.Stops()
 	if m.len() != 2 {
 		t.Errorf("%d rows; latest begins after those that were there", m.len())
+	}
+}
+
+// TestTask_FailsWithoutAnOffsetIfItMayNotChooseOne is auto.offset.reset=none.
+func TestTask_FailsWithoutAnOffsetIfItMayNotChooseOne(t *testing.T) {
+	t.Parallel()
+	b := newPipeline(t, 1)
+	b.Produce(0, sinkstest.Record("before", "x"))
+	m := newMemory()
+	task := b.Task(m, nil)
+	c, err := kafka.ParseClient(map[string]string{"bootstrap.servers": servers.Kafka(t).Brokers()[0], "auto.offset.reset": "none"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	consumer := task.Consumer
+	task.Consumer = func(ctx context.Context, opts ...kgo.Opt) (*kgo.Client, error) {
+		return consumer(ctx, append(opts, c.ConsumerOptions()...)...)
+	}
+	err = sinkstest.Start(t, task).Ends()
+	if !sinks.IsPermanent(err) || !strings.Contains(err.Error(), "auto.offset.reset") {
+		t.Errorf("the task ends with %v", err)
+	}
+	if m.len() != 0 || b.Committed(0) > 0 {
+		t.Errorf("%d rows, committed %d", m.len(), b.Committed(0))
 	}
 }
