@@ -110,9 +110,10 @@ func (p *plan) copyRow(b *schema.Batch, line []byte) (schema.Row, error) {
 		c := &p.columns[i]
 		v, err := c.decode(&b.Arena, unescape(field))
 		if err != nil {
-			if v, err = p.mend(c, err); err != nil {
+			if err := p.mend(c, err); err != nil {
 				return nil, err
 			}
+			continue // null
 		}
 		row[c.to] = v
 	}

@@ -298,6 +298,41 @@ func TestUnscaled(t *testing.T) {
 	}
 }
 
+// TestPlainMoney has currencies with other than two digits: the text is always
+// that of the C locale, which takes the server's integer for hundredths.
+func TestPlainMoney(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		text          string
+		digits, scale int
+		want          string
+	}{
+		{"-$1,234.56", 2, 2, "-1234.56"},
+		{"$92,233,720,368,547,758.07", 2, 2, "92233720368547758.07"},
+		{"-$92,233,720,368,547,758.08", 2, 4, "-92233720368547758.0800"},
+		{"$0.49", 2, 0, "0"},
+		{"$0.50", 2, 0, "1"},
+		{"-$0.50", 2, 0, "-1"},
+		{"-$0.04", 2, 1, "0.0"},
+		{"-$0.05", 2, 1, "-0.1"},
+		{"$9.99", 2, 1, "10.0"},
+		{"$12.34", 0, 0, "1234"},
+		{"-$12.34", 0, 2, "-1234.00"},
+		{"$12.34", 3, 3, "1.234"},
+		{"$0.01", 3, 3, "0.001"},
+		{"$0.01", 3, 5, "0.00100"},
+		{"$0.19", 3, 1, "0.0"},
+	} {
+		got, ok := plainMoney(nil, []byte(c.text), c.digits, c.scale)
+		if !ok || string(got) != c.want {
+			t.Errorf("%s, %d of whose digits are behind the point, with %d is %s, %v, want %s", c.text, c.digits, c.scale, got, ok, c.want)
+		}
+	}
+	if got, ok := plainMoney(nil, []byte("$"), 2, 2); ok {
+		t.Errorf("no money is %s", got)
+	}
+}
+
 func TestLiteralOf(t *testing.T) {
 	t.Parallel()
 	for expression, want := range map[string]string{

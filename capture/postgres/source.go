@@ -485,9 +485,10 @@ func (p *plan) row(b *schema.Batch, t tuple, old schema.Row, keyOnly bool) (sche
 		case 't':
 			v, err := c.decode(&b.Arena, text)
 			if err != nil {
-				if v, err = p.mend(c, err); err != nil {
+				if err := p.mend(c, err); err != nil {
 					return nil, err
 				}
+				continue // null
 			}
 			row[c.to] = v
 		case 'n':

@@ -213,16 +213,16 @@ func (p *plan) adopt(former *plan) {
 
 // mend judges the error of a column's decoder. A value that events have no
 // form for becomes null, unless the configuration or the schema forbids it.
-func (p *plan) mend(c *planColumn, err error) (schema.Value, error) {
+func (p *plan) mend(c *planColumn, err error) error {
 	var form *formError
 	if !errors.As(err, &form) || c.required || p.unconvertible == "fail" {
-		return schema.Value{}, p.columnError(c, err)
+		return p.columnError(c, err)
 	}
 	if p.unconvertible == "warn" && !c.warned.Swap(true) {
 		p.log.Warn("values of a column have no form in events and are null there; event.converting.failure.handling.mode=fail would stop at them",
 			"table", p.table.Path(), "column", c.name, "problem", form.problem)
 	}
-	return schema.Value{}, nil
+	return nil
 }
 
 func (p *plan) columnError(c *planColumn, err error) error {

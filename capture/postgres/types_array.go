@@ -91,8 +91,8 @@ func decodeArray(a *schema.Arena, text []byte, delimiter byte, elem decoder) (sc
 		case '{', '}', delimiter:
 			i++
 		case '"':
-			quoted, next := quotedText(a, in, i)
-			v, err := elem(a, quoted)
+			text, next, _ := quoted(in, i) // countElements has seen its end
+			v, err := elem(a, unescaped(a, text))
 			if err != nil {
 				return schema.Value{}, err
 			}
@@ -161,29 +161,35 @@ func countElements(in []byte, delimiter byte) (n int, ok bool) {
 	return 0, false
 }
 
-// quotedText returns the text in the quotes that begin at in[i], without
-// its backslashes, and the place after them. countElements has seen that they
-// are closed.
-func quotedText(a *schema.Arena, in []byte, i int) (text []byte, next int) {
-	from := i + 1
-	end, escaped := from, false
-	for ; end < len(in) && in[end] != '"'; end++ {
-		if in[end] == '\\' {
-			escaped = true
+// quoted returns what is in the quotes that begin at in[i], not nil, and the
+// place after them.
+func quoted(in []byte, i int) (text []byte, next int, ok bool) {
+	if i >= len(in) || in[i] != '"' {
+		return nil, i, false
+	}
+	i++
+	for end := i; end < len(in); end++ {
+		switch in[end] {
+		case '\\':
 			end++
+		case '"':
+			return in[i:end:end], end + 1, true
 		}
 	}
-	end = min(end, len(in))
-	text = in[from:end]
-	if escaped {
-		plain := a.Make(len(text))[:0]
-		for k := 0; k < len(text); k++ {
-			if text[k] == '\\' && k+1 < len(text) {
-				k++
-			}
-			plain = append(plain, text[k])
-		}
-		text = plain
+	return nil, i, false
+}
+
+// unescaped removes the backslashes of a quoted text.
+func unescaped(a *schema.Arena, text []byte) []byte {
+	if bytes.IndexByte(text, '\\') < 0 {
+		return text
 	}
-	return text, min(end+1, len(in))
+	plain := a.Make(len(text))[:0]
+	for k := 0; k < len(text); k++ {
+		if text[k] == '\\' && k+1 < len(text) {
+			k++
+		}
+		plain = append(plain, text[k])
+	}
+	return plain
 }

@@ -32,38 +32,16 @@ func hstoreType(v *valueConfig, _ int32) valueType {
 }
 
 // nextPair reads one pair of hstore's text, "key"=>"value" or "key"=>NULL, at
-// in[i] and returns the place of the next one. A null value is nil.
-func nextPair(a *schema.Arena, in []byte, i int) (key, value []byte, next int, ok bool) {
-	closed := func(i int) bool {
-		if i >= len(in) || in[i] != '"' {
-			return false
-		}
-		for i++; i < len(in); i++ {
-			switch in[i] {
-			case '\\':
-				i++
-			case '"':
-				return true
-			}
-		}
-		return false
-	}
-	if !closed(i) {
-		return nil, nil, 0, false
-	}
-	key, i = quotedText(a, in, i)
-	if !bytes.HasPrefix(in[i:], []byte("=>")) {
+// in[i] and returns the place of the next one. Key and value still have their
+// backslashes; a null value is nil.
+func nextPair(in []byte, i int) (key, value []byte, next int, ok bool) {
+	if key, i, ok = quoted(in, i); !ok || !bytes.HasPrefix(in[i:], []byte("=>")) {
 		return nil, nil, 0, false
 	}
 	i += 2
-	switch {
-	case bytes.HasPrefix(in[i:], []byte("NULL")):
+	if bytes.HasPrefix(in[i:], []byte("NULL")) {
 		i += 4
-	case closed(i):
-		if value, i = quotedText(a, in, i); value == nil {
-			value = []byte{}
-		}
-	default:
+	} else if value, i, ok = quoted(in, i); !ok {
 		return nil, nil, 0, false
 	}
 	switch {
@@ -79,9 +57,8 @@ func nextPair(a *schema.Arena, in []byte, i int) (key, value []byte, next int, o
 // hstorePairs reads an hstore's text as key, value, key, value …
 func hstorePairs(a *schema.Arena, text []byte) ([]schema.Value, bool) {
 	n := 0
-	var count schema.Arena // what it unescapes is not kept
 	for i := 0; i < len(text); n++ {
-		_, _, next, ok := nextPair(&count, text, i)
+		_, _, next, ok := nextPair(text, i)
 		if !ok {
 			return nil, false
 		}
@@ -89,10 +66,10 @@ func hstorePairs(a *schema.Arena, text []byte) ([]schema.Value, bool) {
 	}
 	pairs := a.Row(2 * n)
 	for i, k := 0, 0; i < len(text); k += 2 {
-		key, value, next, _ := nextPair(a, text, i)
-		pairs[k] = schema.String(key)
+		key, value, next, _ := nextPair(text, i)
+		pairs[k] = schema.String(unescaped(a, key))
 		if value != nil {
-			pairs[k+1] = schema.String(value)
+			pairs[k+1] = schema.String(unescaped(a, value))
 		}
 		i = next
 	}
