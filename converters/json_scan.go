@@ -42,7 +42,9 @@ func (e *syntaxError) Error() string {
 }
 
 // JavaClass is the class in whose place it stands in a trace.
-func (*syntaxError) JavaClass() string { return "org.apache.kafka.common.errors.SerializationException" }
+func (*syntaxError) JavaClass() string {
+	return "org.apache.kafka.common.errors.SerializationException"
+}
 
 const messageUnreadable = "Converting byte[] to Kafka Connect data failed due to serialization error: "
 
