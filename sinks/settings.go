@@ -53,7 +53,7 @@ func Definitions() []settings.Def {
 		},
 		{
 			Key: "errors.deadletterqueue.topic.replication.factor", Type: settings.Short, Default: "3", Importance: settings.Medium, Group: groupErrors, Width: "MEDIUM", DisplayName: "Dead Letter Queue Topic Replication Factor",
-			Doc: "Replication factor of that topic when it is made.",
+			Doc: "Replication factor of that topic when it is made; -1 leaves it to the broker. With the embedded broker, which is alone, the default is 1.",
 		},
 		{
 			Key: "errors.deadletterqueue.context.headers.enable", Type: settings.Boolean, Default: "false", Importance: settings.Medium, Group: groupErrors, Width: "MEDIUM", DisplayName: "Enable Error Context Headers",

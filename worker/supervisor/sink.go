@@ -2,6 +2,7 @@ package supervisor
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -26,6 +27,10 @@ func (t *task) sink(ctx context.Context) error {
 	if err != nil {
 		return sinks.Permanent(err)
 	}
+	failures := sinks.ParseErrors(p.Common)
+	if !p.Common.IsSet("errors.deadletterqueue.topic.replication.factor") && slices.Equal(producer.BootstrapServers, []string{s.Clients.Embedded}) {
+		failures.DLQReplication = 1 // the embedded broker is alone
+	}
 	run := sinks.Task{
 		Connector:   t.actor.name,
 		ID:          t.id,
@@ -36,7 +41,7 @@ func (t *task) sink(ctx context.Context) error {
 		Value:       p.Value,
 		Header:      p.Header,
 		Classes:     p.Classes,
-		Errors:      sinks.ParseErrors(p.Common),
+		Errors:      failures,
 		Consumer: func(ctx context.Context, opts ...kgo.Opt) (*kgo.Client, error) {
 			return kafka.NewConsumer(ctx, consumer, append(opts, kgo.WithHooks(t.wire()))...)
 		},
