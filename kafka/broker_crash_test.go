@@ -121,7 +121,7 @@ func (l *crashLoad) run(ctx context.Context, t *testing.T, cfg kafka.Config, wg 
 			})
 		}
 	})
-	compacted := client()
+	compacted := client(kgo.ProducerBatchCompression(kgo.Lz4Compression()))       // as sources do
 	ballast := []kgo.RecordHeader{{Key: "ballast", Value: make([]byte, 100_000)}} // makes compaction last
 	wg.Go(func() {
 		for i := 0; ctx.Err() == nil; i++ {

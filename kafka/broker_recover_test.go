@@ -463,18 +463,34 @@ func maintain(t *testing.T, b *kafka.Broker) {
 
 func TestBroker_CompactsAndKeepsWhatCounts(t *testing.T) {
 	t.Parallel()
+	for _, codec := range []string{"none", "lz4"} {
+		t.Run(codec, func(t *testing.T) {
+			t.Parallel()
+			compactsAndKeepsWhatCounts(t, codec)
+		})
+	}
+}
+
+func compactsAndKeepsWhatCounts(t *testing.T, codec string) {
+	t.Helper()
 	dir := t.TempDir()
 	cfg := kafka.BrokerConfig{DataDir: dir, MaintenanceEvery: time.Hour, CompactAtLeast: 1}
 	b, stop := start(t, cfg)
-	c := config(t, b.Addr())
+	c := config(t, b.Addr(), "compression.type", codec)
 	cl := producer(t, c)
 	if _, err := kafka.EnsureTopics(t.Context(), cl, kafka.OffsetTopic("o", 1, -1)); err != nil {
 		t.Fatal(err)
 	}
+	ballast := []kgo.RecordHeader{{Key: "ballast", Value: make([]byte, 1000)}} // worth compressing
 	// Older than any retention, which is not for compacted topics.
 	old := time.Now().Add(-1000 * time.Hour)
+	produce(
+		t, producer(t, c, kgo.ProducerLinger(200*time.Millisecond)), // in one batch, of which a part remains
+		&kgo.Record{Topic: "o", Key: []byte("k0"), Value: []byte("gone"), Timestamp: old, Headers: ballast},
+		&kgo.Record{Topic: "o", Key: []byte("k8"), Value: []byte("stays"), Timestamp: old, Headers: ballast},
+	)
 	for i := range 50 {
-		produce(t, cl, &kgo.Record{Topic: "o", Key: fmt.Append(nil, "k", i%3), Value: fmt.Append(nil, i), Timestamp: old})
+		produce(t, cl, &kgo.Record{Topic: "o", Key: fmt.Append(nil, "k", i%3), Value: fmt.Append(nil, i), Timestamp: old, Headers: ballast})
 	}
 	// While a transaction is open, its records must not push the last
 	// committed ones out.
@@ -488,7 +504,7 @@ func TestBroker_CompactsAndKeepsWhatCounts(t *testing.T) {
 	end(t, txn, kgo.TryAbort)
 	maintain(t, b)
 	// The rest of the last batch before the end stays, like Kafka's last segment.
-	want := []string{"47", "48", "49", "end"}
+	want := []string{"stays", "47", "48", "49", "end"}
 	expectAll(t, c, "o", want...)
 	write(t, c, "o", "more")
 	want = append(want, "more")

@@ -176,7 +176,7 @@ func producerSettings() []settings.Def {
 		{
 			Key: "compression.type", Type: settings.String, Default: "none", Group: groupProducer, Importance: settings.High,
 			OneOf: []string{"none", "gzip", "snappy", "lz4", "zstd"},
-			Doc:   "How batches of records are compressed.",
+			Doc:   "How batches of records are compressed. The producers of sources take lz4 unless told.",
 		},
 		{Key: "compression.gzip.level", Type: settings.Int, Default: "-1", Group: groupProducer, Importance: settings.Medium, Check: between(-1, 9), Doc: "Level of gzip, 1 to 9; -1 is its default."},
 		{Key: "compression.lz4.level", Type: settings.Int, Default: "9", Group: groupProducer, Importance: settings.Medium, Check: between(1, 17), Doc: "Level of lz4."},

@@ -44,7 +44,6 @@ func TestChaos_BigSnapshotInBoundedMemory(t *testing.T) {
 		"connector.class": "postgres", "topic.prefix": prefix, "database.hostname": pg.Host, "database.port": strconv.Itoa(pg.Port),
 		"database.user": pg.User, "database.password": pg.Password, "database.dbname": pg.Database, "table.include.list": "public.big",
 		"publication.autocreate.mode": "filtered", "slot.name": "big_" + strconv.FormatInt(time.Now().UnixNano(), 36),
-		"producer.override.compression.type": "lz4",
 	} {
 		env = append(env, "PENSTOCK_CONNECTOR_BIG__"+strings.ToUpper(strings.ReplaceAll(k, ".", "_"))+"="+v)
 	}

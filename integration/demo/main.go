@@ -258,7 +258,6 @@ func (d *demo) variables(rest, broker string) *environment {
 	e.worker("data.dir", filepath.Join(d.dir, "data"))
 	e.worker("broker.listen", broker)
 	e.worker("listeners", "http://"+rest)
-	e.worker("producer.compression.type", "lz4")
 
 	const shopMySQL, mongo, shopPostgres, search = "shop-mysql", "mongo", "shop-postgres", "search"
 	e.connector(shopMySQL, "connector.class", "mysql")

@@ -27,7 +27,7 @@ func (t *task) source(ctx context.Context) error {
 	if err != nil {
 		return capture.Permanent(err)
 	}
-	cfg, err := s.Clients.Config(Producer, nil, p.Resolved, map[string]string{
+	cfg, err := s.Clients.Config(Producer, capture.ProducerDefaults(), p.Resolved, map[string]string{
 		"client.id": "connector-producer-" + taskLabel(t.actor.name, t.id),
 	})
 	if err != nil {
