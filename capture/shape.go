@@ -508,6 +508,9 @@ func (e *encoder) record(ctx context.Context, b *batch, r *schema.Record) error 
 		return Permanent(fmt.Errorf("encode the value of a record for topic %s: %w", r.Topic, err))
 	}
 	var headers []kgo.RecordHeader
+	if r.Topic == e.Naming.Prefix {
+		headers = e.Headers // of side topics, Debezium has them on schema changes only
+	}
 	for _, h := range r.RawHeaders {
 		headers = append(headers, kgo.RecordHeader{Key: h.Key, Value: h.Value})
 	}

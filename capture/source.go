@@ -57,6 +57,10 @@ type View struct {
 	Tables []TableScan
 	// Sessions are used concurrently, each by one goroutine.
 	Sessions []Session
+	// Preface, if not nil, appends events that come before the rows, such as
+	// the tables' definitions, until the batch is full or there are no more;
+	// done says that there are none.
+	Preface func(b *schema.Batch) (done bool)
 }
 
 // TableScan is one table to copy.

@@ -39,6 +39,16 @@ type tableLedger struct {
 
 func newLedger() *ledger { return &ledger{Tables: map[string]*tableLedger{}} }
 
+// any reports whether a chunk of any table is copied.
+func (l *ledger) any() bool {
+	for _, t := range l.Tables {
+		if t.Done || t.Chunks != "" || slices.Contains(t.chunks, true) {
+			return true
+		}
+	}
+	return false
+}
+
 // begin adds a table; if it is there already, its bounds and copied chunks
 // stay as they are.
 func (l *ledger) begin(table string, bounds []string) *tableLedger {

@@ -81,6 +81,8 @@ type source struct {
 	// between.
 	saved bool
 	begun schema.Position // as begin handed it over
+	// preface are the events before the rows; nil once they are handed over.
+	preface func(b *schema.Batch) (done bool)
 
 	open       int   // tables not yet complete
 	lastHeld   *item // of the tables that are complete, the last rows of the last one
@@ -138,6 +140,10 @@ func newSource(ctx context.Context, w *wrapped, scanner capture.Scanner, view *c
 		} else {
 			s.progress.Total += scan.Rows * int64(t.left) / int64(len(bounds)+1)
 		}
+	}
+	if !l.any() {
+		// Rows follow what is before them, so whoever has a chunk has that.
+		s.preface = view.Preface
 	}
 	s.progress.Tables = len(view.Tables)
 	s.chunks = make(chan chunk, len(chunks))
@@ -207,6 +213,12 @@ func (s *source) Next(ctx context.Context, b *schema.Batch) error {
 	}
 	if !s.saved {
 		return s.begin(ctx, b)
+	}
+	if s.preface != nil {
+		if s.preface(b) {
+			s.preface = nil
+		}
+		return nil
 	}
 	wait := time.NewTimer(maxWait)
 	defer wait.Stop()

@@ -1,6 +1,7 @@
 package mysql
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/json"
@@ -46,7 +47,7 @@ type historyRecord struct {
 	TimeMillis   int64             `json:"ts_ms"`
 	Database     string            `json:"databaseName"`
 	DDL          string            `json:"ddl"`
-	TableChanges []struct{}        `json:"tableChanges"`
+	TableChanges []tableChange     `json:"tableChanges"`
 }
 
 // openHistory opens the journal and reads what was there at a position; nil
@@ -129,22 +130,32 @@ func serverCharset(sql string) (string, bool) {
 
 // record makes a statement durable. snapshot marks the definitions that a
 // snapshot begins with.
-func (h *history) record(ctx context.Context, p *position, database, sql string, snapshot bool) error {
-	if h.journal == nil || h.ahead[keyOf(p, database, sql)] {
+func (h *history) record(ctx context.Context, p *position, c *changed, snapshot bool) error {
+	if h.journal == nil || h.ahead[keyOf(p, c.database, c.sql)] {
 		return nil
 	}
-	pos := p.encode()
+	at := *p
+	if !h.cfg.transactions {
+		at.Transaction = ""
+	}
+	pos := at.encode()
 	if snapshot {
 		pos = append(pos[:len(pos)-1], `,"snapshot":"INITIAL"}`...)
 	}
-	b, err := json.Marshal(historyRecord{
+	r := historyRecord{
 		Source: map[string]string{"server": h.cfg.prefix}, Position: json.RawMessage(pos), TimeMillis: time.Now().UnixMilli(),
-		Database: database, DDL: sql, TableChanges: []struct{}{},
-	})
-	if err != nil {
+		Database: c.database, DDL: c.sql, TableChanges: make([]tableChange, len(c.changes)),
+	}
+	for i := range c.changes {
+		r.TableChanges[i] = newTableChange(&c.changes[i], h.cfg.values.comments)
+	}
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(&r); err != nil {
 		return fmt.Errorf("write the schema history %s: %w", h.cfg.history.topic, err)
 	}
-	if err := h.journal.Append(ctx, b); err != nil {
+	if err := h.journal.Append(ctx, bytes.TrimSuffix(b.Bytes(), []byte("\n"))); err != nil {
 		return fmt.Errorf("write the schema history %s: %w", h.cfg.history.topic, err)
 	}
 	return nil

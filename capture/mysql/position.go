@@ -58,6 +58,9 @@ func parsePosition(p schema.Position) (position, error) {
 func (p *position) encode() schema.Position {
 	b := make([]byte, 0, 96+len(p.File)+len(p.GTIDs)+len(p.Transaction)+2*len(p.Prepared))
 	b = append(b, '{')
+	if p.Transaction != "" {
+		b = append(appendText(append(b, `"transaction_id":`...), p.Transaction), ',')
+	}
 	if p.TimeSeconds != 0 {
 		b = append(b, `"ts_sec":`...)
 		b = append(strconv.AppendInt(b, p.TimeSeconds, 10), ',')
@@ -80,9 +83,6 @@ func (p *position) encode() schema.Position {
 	if p.Row != 0 {
 		b = append(b, `,"row":`...)
 		b = strconv.AppendInt(b, int64(p.Row), 10)
-	}
-	if p.Transaction != "" {
-		b = appendText(append(b, `,"transaction_id":`...), p.Transaction)
 	}
 	if p.Prepared != "" {
 		b = appendText(append(b, `,"penstock_xa":`...), p.Prepared)
@@ -133,8 +133,9 @@ func compareFiles(aFile string, aPos uint64, bFile string, bPos uint64) int {
 }
 
 // before reports whether a statement that was logged at p comes before q, so
-// that its effect is there at q. p is where reading of its transaction begins,
-// as the schema history has it.
+// that its effect is there at q. As the schema history has it, p's GTIDs are
+// those before the statement, and its place is the end of the statement, or,
+// inside a transaction, the transaction's beginning.
 func (p *position) before(q *position, f flavor) bool {
 	if p.GTIDs != "" && q.GTIDs != "" {
 		a, errA := parseGTIDs(f, p.GTIDs)
@@ -149,10 +150,14 @@ func (p *position) before(q *position, f flavor) bool {
 			return p.Event < q.Event
 		}
 	}
-	if n := compareFiles(p.File, p.Pos, q.File, q.Pos); n != 0 {
+	switch n := compareFiles(p.File, p.Pos, q.File, q.Pos); {
+	case n != 0:
 		return n < 0
+	case p.Event == 0:
+		return true // p is the statement's end
+	default:
+		return p.Event < q.Event
 	}
-	return p.Event < q.Event
 }
 
 // atOrBefore is before for the definitions that a snapshot writes at its own

@@ -108,12 +108,16 @@ func (s *scanner) Begin(ctx context.Context, n int, from schema.Position) (_ *ca
 	view := &capture.View{Position: from}
 	if from == nil {
 		view.Position = s.position.encode()
-		if err := s.journal(ctx, all, statements); err != nil {
-			return nil, err
-		}
+	}
+	introduction, err := s.introduce(ctx, all, statements, catalogue, from == nil)
+	if err != nil {
+		return nil, err
 	}
 	if n == 0 {
 		return view, nil
+	}
+	if cfg.schemaChanges {
+		view.Preface = s.preface(introduction)
 	}
 	if err := s.plan(ctx, view, captured, catalogue); err != nil {
 		return nil, err
@@ -195,60 +199,6 @@ func (s *scanner) define(ctx context.Context, catalogue *ddl.Catalogue, tables [
 		statements = append(statements, definedBy{t.database, t.name, sql})
 	}
 	return statements, nil
-}
-
-// journal writes the definitions that the stream starts from: those of the
-// captured tables, read under the lock, and those of the other tables of their
-// databases, which may be given a captured name later.
-func (s *scanner) journal(ctx context.Context, all []listed, captured []definedBy) error {
-	h, err := openHistory(ctx, s.db.cfg, s.db.env, nil, s.server)
-	if err != nil || h.journal == nil {
-		return err
-	}
-	err = s.writeJournal(ctx, h, all, captured)
-	return errors.Join(err, h.close())
-}
-
-func (s *scanner) writeJournal(ctx context.Context, h *history, all []listed, statements []definedBy) error {
-	if !s.db.cfg.onlyTables {
-		others := slices.DeleteFunc(slices.Clone(all), func(t listed) bool { return s.db.cfg.filter.Table(t.database, "", t.name) })
-		more, err := s.define(ctx, &ddl.Catalogue{MariaDB: s.server.mariaDB}, others)
-		if err != nil {
-			return err
-		}
-		statements = append(slices.Clip(statements), more...)
-	}
-	r, err := s.main.query(ctx, "SELECT @@GLOBAL.character_set_server, @@GLOBAL.collation_server")
-	if err != nil {
-		return err
-	}
-	first := fmt.Sprintf("SET character_set_server=%s, collation_server=%s", r.rows[0][0].text, r.rows[0][1].text)
-	if err := h.record(ctx, &s.position, "", first, true); err != nil {
-		return err
-	}
-	r, err = s.main.query(ctx, "SELECT SCHEMA_NAME, DEFAULT_CHARACTER_SET_NAME, DEFAULT_COLLATION_NAME FROM information_schema.SCHEMATA ORDER BY SCHEMA_NAME")
-	if err != nil {
-		return err
-	}
-	for _, row := range r.rows {
-		name := row[0].text
-		if systemDatabase(name) || !s.db.cfg.filter.Namespace(name) {
-			continue
-		}
-		sql := fmt.Sprintf("CREATE DATABASE %s CHARSET %s COLLATE %s", ident(name), row[1].text, row[2].text)
-		if err := h.record(ctx, &s.position, name, sql, true); err != nil {
-			return err
-		}
-	}
-	for _, st := range statements {
-		if err := h.record(ctx, &s.position, st.database, "DROP TABLE IF EXISTS "+ident(st.database)+"."+ident(st.name), true); err != nil {
-			return err
-		}
-		if err := h.record(ctx, &s.position, st.database, st.sql, true); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // scanPlan reads the rows of one table.

@@ -76,56 +76,80 @@ func newSchemaChanges(cfg *config) *schemaChanges {
 	}
 }
 
-// publish hands out the records of a statement: one for each table that a DROP
-// TABLE names, otherwise one.
-func (s *source) publish(b *schema.Batch, st *ddl.Statement, sql string) {
+// changed is a statement as the records of schema changes have it.
+type changed struct {
+	database string
+	// table is the first that is concerned; empty for none that is captured,
+	// and nil for a statement about a database or the server.
+	table   *string
+	sql     string
+	changes []ddl.Change
+}
+
+// changedBy returns what a statement is recorded as: one for each table that a
+// DROP TABLE names, otherwise one.
+func changedBy(st *ddl.Statement, sql string) []changed {
+	switch {
+	case st.Kind == ddl.DatabaseStatement:
+		return []changed{{database: st.Database, sql: sql}}
+	case len(st.Changes) == 0:
+		return []changed{{database: st.Database, table: new(string), sql: sql}}
+	case st.Changes[0].Type != ddl.Drop:
+		return []changed{{database: st.Database, table: &st.Changes[0].Name, sql: sql, changes: st.Changes}}
+	}
+	list := make([]changed, len(st.Changes))
+	for i := range st.Changes {
+		c := &st.Changes[i]
+		list[i] = changed{
+			database: c.Database, table: &c.Name, sql: "DROP TABLE " + ident(c.Database) + "." + ident(c.Name), changes: st.Changes[i : i+1],
+		}
+	}
+	return list
+}
+
+// publish hands out the record of a statement.
+func (s *source) publish(b *schema.Batch, c *changed) {
 	if s.changes == nil {
 		s.changes = newSchemaChanges(s.cfg)
 	}
-	switch {
-	case st.Kind == ddl.DatabaseStatement:
-		s.changes.append(s, b, st.Database, schema.Value{}, sql, nil)
-	case len(st.Changes) > 0 && st.Changes[0].Type == ddl.Drop:
-		for i := range st.Changes {
-			c := &st.Changes[i]
-			one := "DROP TABLE " + ident(c.Database) + "." + ident(c.Name)
-			s.changes.append(s, b, c.Database, schema.Text(c.Name), one, st.Changes[i:i+1])
-		}
-	case len(st.Changes) > 0:
-		s.changes.append(s, b, st.Database, schema.Text(st.Changes[0].Name), sql, st.Changes)
-	default:
-		s.changes.append(s, b, st.Database, schema.Text(""), sql, nil)
-	}
+	source := s.sourceRow(b, s.changes.constants(c), 0)
+	source[srcQuery] = schema.Value{}
+	s.changes.append(b, source, s.micros(), c)
 }
 
-func (k *schemaChanges) append(s *source, b *schema.Batch, database string, table schema.Value, sql string, changes []ddl.Change) {
-	constant := make(schema.Row, sourceFields)
-	constants(constant, k.value.Fields[0].Schema)
-	constant[srcDB], constant[srcTable] = schema.Text(database), table
-	source := s.sourceRow(b, constant, 0)
-	source[srcQuery] = schema.Value{}
+// constants are the values of a source block that do not vary in a statement's
+// records.
+func (k *schemaChanges) constants(c *changed) schema.Row {
+	row := make(schema.Row, sourceFields)
+	constants(row, k.value.Fields[0].Schema)
+	row[srcDB] = schema.Text(c.database)
+	if c.table != nil {
+		row[srcTable] = schema.Text(*c.table)
+	}
+	return row
+}
 
-	list := b.Row(len(changes))
-	for i := range changes {
-		c := &changes[i]
+func (k *schemaChanges) append(b *schema.Batch, source schema.Row, micros int64, c *changed) {
+	list := b.Row(len(c.changes))
+	for i := range c.changes {
 		change := b.Row(3)
-		change[0] = schema.Text(c.Type.String())
-		change[1] = schema.Text(quotedName(c.Database) + "." + quotedName(c.Name))
-		if c.Table != nil {
-			change[2] = k.table(b, c.Table)
+		change[0] = schema.Text(c.changes[i].Type.String())
+		change[1] = schema.Text(quotedName(c.changes[i].Database) + "." + quotedName(c.changes[i].Name))
+		if t := c.changes[i].Table; t != nil {
+			change[2] = k.table(b, t)
 		}
 		list[i] = schema.Seq(schema.KindStruct, change)
 	}
 	value := b.Row(6)
 	value[0] = schema.Seq(schema.KindStruct, source)
 	value[1] = schema.Int(time.Now().UnixMilli())
-	value[2] = schema.Text(database)
-	value[4] = schema.Text(sql)
+	value[2] = schema.Text(c.database)
+	value[4] = schema.Text(c.sql)
 	value[5] = schema.Seq(schema.KindArray, list)
 	key := b.Row(1)
-	key[0] = schema.Text(database)
+	key[0] = schema.Text(c.database)
 	e := b.Append()
-	e.Op, e.TimeMicros = schema.OpRecord, s.micros()
+	e.Op, e.TimeMicros = schema.OpRecord, micros
 	e.Record = &schema.Record{
 		Topic: k.topic,
 		Key:   schema.Data{Schema: k.key, Value: schema.Seq(schema.KindStruct, key)},
@@ -138,15 +162,12 @@ func quotedName(name string) string { return `"` + strings.ReplaceAll(name, `"`,
 func (k *schemaChanges) table(b *schema.Batch, t *ddl.Table) schema.Value {
 	columns := b.Row(len(t.Columns))
 	for i := range t.Columns {
-		columns[i] = k.column(b, &t.Columns[i], i+1)
+		c := describe(&t.Columns[i], i+1, k.comments)
+		columns[i] = c.value(b)
 	}
 	v := b.Row(4)
 	v[0] = schema.Text(t.Charset)
-	var key []string
-	if t.Primary != nil {
-		key = t.Primary.Columns
-	}
-	v[1] = stringsValue(b, key)
+	v[1] = stringsValue(b, t.RowKey())
 	v[2] = schema.Seq(schema.KindArray, columns)
 	if t.Comment != "" && k.comments {
 		v[3] = schema.Text(t.Comment)
@@ -160,54 +181,4 @@ func stringsValue(b *schema.Batch, list []string) schema.Value {
 		v[i] = schema.Text(s)
 	}
 	return schema.Seq(schema.KindArray, v)
-}
-
-// jdbcTypes are java.sql.Types as Debezium assigns them.
-var jdbcTypes = map[string]int64{
-	"TINYINT": 5, "SMALLINT": 5, "MEDIUMINT": 4, "INT": 4, "BIGINT": -5, "DECIMAL": 3, "FLOAT": 6, "DOUBLE": 8, "BIT": -7,
-	"CHAR": 1, "VARCHAR": 12, "TINYTEXT": 12, "TEXT": 12, "MEDIUMTEXT": 12, "LONGTEXT": 12, "ENUM": 1, "SET": 1,
-	"BINARY": -2, "VARBINARY": -3, "TINYBLOB": 2004, "BLOB": 2004, "MEDIUMBLOB": 2004, "LONGBLOB": 2004,
-	"DATE": 91, "TIME": 92, "DATETIME": 93, "TIMESTAMP": 2014, "YEAR": 4,
-}
-
-func (k *schemaChanges) column(b *schema.Batch, c *ddl.Column, position int) schema.Value {
-	jdbc, ok := jdbcTypes[c.Type]
-	if !ok {
-		jdbc = 1111 // OTHER
-	}
-	origin := originOf(c, k.comments)
-	v := b.Row(15)
-	v[0], v[1] = schema.Text(c.Name), schema.Int(jdbc)
-	v[3], v[4] = schema.Text(origin.Type), schema.Text(origin.Type)
-	if c.Charset != "" && c.Charset != "binary" && c.Type != "JSON" {
-		v[5] = schema.Text(c.Charset)
-	}
-	if origin.Length >= 0 {
-		v[6] = schema.Int(int64(origin.Length))
-	}
-	if origin.Scale >= 0 {
-		v[7] = schema.Int(int64(origin.Scale))
-	}
-	// Debezium takes a column that the server sets by itself for both.
-	automatic := c.AutoIncrement || c.OnUpdateNow
-	v[8], v[9] = schema.Int(int64(position)), schema.Bool(c.Nullable)
-	v[10], v[11] = schema.Bool(automatic), schema.Bool(automatic)
-	if origin.Comment != "" {
-		v[12] = schema.Text(origin.Comment)
-	}
-	switch {
-	case c.Default == nil:
-	case !c.DefaultIsExpression:
-		v[13] = schema.Text(*c.Default)
-	case c.Type == "TIMESTAMP" || c.Type == "DATETIME":
-		v[13] = schema.Text("1970-01-01 00:00:00")
-	}
-	if len(c.Members) > 0 {
-		quotedMembers := make([]string, len(c.Members))
-		for i, m := range c.Members {
-			quotedMembers[i] = "'" + strings.ReplaceAll(m, "'", "''") + "'"
-		}
-		v[14] = stringsValue(b, quotedMembers)
-	}
-	return schema.Seq(schema.KindStruct, v)
 }

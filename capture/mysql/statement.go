@@ -78,7 +78,7 @@ func (s *source) apply(ctx context.Context, b *schema.Batch, q *queryEvent) erro
 				t.Database, t.Name))
 		}
 	}
-	at := s.transactionStart()
+	at := s.recordedAt()
 	st, err := s.history.tables.Apply(database, sql, parse)
 	if err != nil {
 		return s.unreadable(st.Database, err)
@@ -87,11 +87,13 @@ func (s *source) apply(ctx context.Context, b *schema.Batch, q *queryEvent) erro
 		return nil
 	}
 	if st.Kind != ddl.TruncateStatement && s.history.wanted(&st) {
-		if err := s.history.record(ctx, at, st.Database, sql, false); err != nil {
-			return err
-		}
-		if s.cfg.schemaChanges {
-			s.publish(b, &st, sql)
+		for _, c := range changedBy(&st, sql) {
+			if err := s.history.record(ctx, at, &c, false); err != nil {
+				return err
+			}
+			if s.cfg.schemaChanges {
+				s.publish(b, &c)
+			}
 		}
 	}
 	// The numbers of tables may stand for other definitions now.
@@ -109,10 +111,10 @@ func (s *source) apply(ctx context.Context, b *schema.Batch, q *queryEvent) erro
 	return nil
 }
 
-// transactionStart is where reading begins again to meet the current statement
-// once more, as Debezium's history records it.
-func (s *source) transactionStart() *position {
-	p := &position{File: s.file, Pos: s.begin, GTIDs: s.done.String(), ServerID: s.serverID, TimeSeconds: int64(s.time)}
+// recordedAt is the current statement's place as Debezium's history records it,
+// see position.before.
+func (s *source) recordedAt() *position {
+	p := &position{File: s.file, Pos: s.end, GTIDs: s.done.String(), ServerID: s.serverID, TimeSeconds: int64(s.time)}
 	if s.tx.explicit {
 		p.Pos, p.Event, p.Transaction = s.tx.begin, s.tx.events, string(s.tx.text)
 	}

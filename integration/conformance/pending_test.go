@@ -6,17 +6,9 @@ type pendingEntry struct {
 	reason string
 }
 
-const (
-	noHistory = "schema history in Debezium's format"
-	noChanges = "the schema changes of a snapshot"
-)
-
-// pending is meant to become empty.
-var pending = []pendingEntry{
-	{entry{"mysql", "*", topicChanges, "count"}, noChanges},
-	{entry{"mysql", "*", topicHistory, "count"}, noHistory},
-}
+// pending is meant to stay empty.
+var pending = []pendingEntry{}
 
 // withheld are settings of the recorded configurations that are refused so
-// far, and therefore not posted.
+// far, and therefore not posted, by system.
 var withheld = map[string][]string{}

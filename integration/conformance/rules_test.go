@@ -35,11 +35,12 @@ var rules = map[string]check{
 
 	"headers.__debezium_context_runId": runIDs,
 
-	topicHistory + " value.position.ts_sec":    number,
-	topicHistory + " value.position.file":      same("file"),
-	topicHistory + " value.position.pos":       same("pos"),
-	topicHistory + " value.position.gtids":     gtidSets,
-	topicHistory + " value.position.server_id": same("server_id"),
+	topicHistory + " value.position.ts_sec":         number,
+	topicHistory + " value.position.file":           same("file"),
+	topicHistory + " value.position.pos":            same("pos"),
+	topicHistory + " value.position.gtids":          gtidSets,
+	topicHistory + " value.position.server_id":      same("server_id"),
+	topicHistory + " value.position.transaction_id": gtids,
 
 	// Defaults that the server computes.
 	"g.t_def value.after.d_now":    zoned,
