@@ -83,3 +83,10 @@ type Database interface {
 type Executor interface {
 	Execute(ctx context.Context, sql string) error
 }
+
+// Introducer is a Database that has events to publish before its stream even
+// if no rows are copied: MySQL's table definitions.
+type Introducer interface {
+	// Introduce is Now with a view's Preface; the view has no tables.
+	Introduce(ctx context.Context) (*View, error)
+}

@@ -2,6 +2,7 @@ package snapshot_test
 
 import (
 	"context"
+	"slices"
 	"testing"
 
 	"github.com/penstock/penstock/capture"
@@ -29,6 +30,46 @@ func (s prefacedScanner) Begin(ctx context.Context, n int, from schema.Position)
 		return left == 0
 	}
 	return view, nil
+}
+
+// Introduce implements capture.Introducer.
+func (p introducing) Introduce(ctx context.Context) (*capture.View, error) {
+	at, err := p.Now(ctx)
+	if err != nil {
+		return nil, err
+	}
+	view := &capture.View{Position: at}
+	view.Preface = func(b *schema.Batch) bool {
+		b.Append().Record = &schema.Record{Topic: "definitions"}
+		return true
+	}
+	return view, nil
+}
+
+type introducing struct{ *database }
+
+func TestSnapshot_HandsOverThePrefaceWithoutASnapshot(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	db := introducing{newDatabase(7, 3)}
+	src, err := snapshot.Wrap(db, config(snapshot.NoData, 1))(ctx, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	db.write(3)
+	var ops []schema.Op
+	for len(ops) < 4 {
+		var b schema.Batch
+		if err := src.Next(ctx, &b); err != nil {
+			t.Fatal(err)
+		}
+		for i := range b.Events {
+			ops = append(ops, b.Events[i].Op)
+		}
+	}
+	if ops[0] != schema.OpRecord || slices.Contains(ops[1:], schema.OpRecord) {
+		t.Errorf("operations %q", ops)
+	}
 }
 
 // TestSnapshot_HandsOverThePrefaceFirst reads it before any row, again after a

@@ -177,12 +177,16 @@ func (w *wrapped) openAt(ctx context.Context, from schema.Position) (capture.Sou
 		if w.first {
 			return w.begin(ctx, nil, newLedger())
 		}
-		now, err := w.db.Now(ctx)
+		now, err := w.now(ctx)
 		if err != nil {
 			return nil, fmt.Errorf("find the log's current position: %w", err)
 		}
-		w.Logger.Info("streaming without a snapshot", "connector", w.Name, "mode", string(w.Mode), "position", string(now))
-		return openStream(ctx, w.db, now)
+		w.Logger.Info("streaming without a snapshot", "connector", w.Name, "mode", string(w.Mode), "position", string(now.Position))
+		src, err := openStream(ctx, w.db, now.Position)
+		if err != nil || now.Preface == nil {
+			return src, err
+		}
+		return &prefaced{src, now.Preface}, nil
 	}
 	o, err := parseOffset(from)
 	if err != nil {
@@ -228,6 +232,33 @@ func (s stream) Confirm(ctx context.Context, p schema.Position) error {
 		return err
 	}
 	return s.Source.Confirm(ctx, o.log)
+}
+
+// now returns a view of the current position that has no tables.
+func (w *wrapped) now(ctx context.Context) (*capture.View, error) {
+	if i, ok := w.db.(capture.Introducer); ok {
+		return i.Introduce(ctx)
+	}
+	at, err := w.db.Now(ctx)
+	return &capture.View{Position: at}, err
+}
+
+// prefaced is a log with events before it. They are handed over again after a
+// stop before the log's first position was saved.
+type prefaced struct {
+	capture.Source
+	preface func(b *schema.Batch) (done bool) // nil once it is handed over
+}
+
+// Next hands over the preface, then what the log has.
+func (p *prefaced) Next(ctx context.Context, b *schema.Batch) error {
+	if p.preface == nil {
+		return p.Source.Next(ctx, b)
+	}
+	if p.preface(b) {
+		p.preface = nil
+	}
+	return nil
 }
 
 func (c Config) sessions() int {

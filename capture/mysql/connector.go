@@ -64,12 +64,21 @@ func (d *database) Open(ctx context.Context, from schema.Position) (capture.Sour
 // Now implements capture.Database. The log is kept for as long as the server is
 // configured to; there is nothing to reserve.
 func (d *database) Now(ctx context.Context) (schema.Position, error) {
+	view, err := d.Introduce(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return view.Position, nil
+}
+
+// Introduce implements capture.Introducer.
+func (d *database) Introduce(ctx context.Context) (*capture.View, error) {
 	s := &scanner{db: d}
 	view, err := s.Begin(ctx, 0, nil)
-	if err != nil {
-		return nil, errors.Join(err, s.Close(ctx))
+	if err = errors.Join(err, s.Close(ctx)); err != nil {
+		return nil, err
 	}
-	return view.Position, s.Close(ctx)
+	return view, nil
 }
 
 // Scanner implements capture.Database.

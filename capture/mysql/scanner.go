@@ -113,11 +113,11 @@ func (s *scanner) Begin(ctx context.Context, n int, from schema.Position) (_ *ca
 	if err != nil {
 		return nil, err
 	}
-	if n == 0 {
-		return view, nil
-	}
 	if cfg.schemaChanges {
 		view.Preface = s.preface(introduction)
+	}
+	if n == 0 {
+		return view, nil
 	}
 	if err := s.plan(ctx, view, captured, catalogue); err != nil {
 		return nil, err
