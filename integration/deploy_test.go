@@ -10,8 +10,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/penstock/penstock/capture"
-	"github.com/penstock/penstock/sinks"
 	"github.com/penstock/penstock/worker"
 	"github.com/penstock/penstock/worker/catalogue"
 )
@@ -108,8 +106,8 @@ func TestDeploy_SetsWhatTheDaemonKnows(t *testing.T) {
 			for k, v := range c.Config {
 				raw[k] = &v
 			}
-			quiet := slog.New(slog.DiscardHandler)
-			e, err := worker.Catalogue().Evaluate(catalogue.Env{Worker: w, Source: capture.Env{Logger: quiet}, Sink: sinks.Env{Logger: quiet}}, raw)
+			quiet := func(string) *slog.Logger { return slog.New(slog.DiscardHandler) }
+			e, err := worker.Catalogue().Evaluate(catalogue.Env{Worker: w, Logger: quiet}, raw)
 			if err != nil {
 				t.Fatalf("%s: %s: %v", tc.name, c.Name, err)
 			}
