@@ -89,7 +89,13 @@ func TestREST_RecordedExchanges(t *testing.T) {
 	for _, name := range order {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			c := newConversation(t, name)
+			var env []string
+			if name == "dlq" {
+				// Three copies of a dead letter queue are asked for by default,
+				// which one broker refuses; the embedded one is not asked for.
+				env = append(env, "CONNECT_BOOTSTRAP_SERVERS="+servers.StartKafka(t).Addr())
+			}
+			c := newConversation(t, name, env...)
 			equal, deviating := c.hold(scenarios[name])
 			mu.Lock()
 			defer mu.Unlock()
@@ -106,7 +112,7 @@ func TestREST_RecordedExchanges(t *testing.T) {
 func TestREST_RecordedExchanges_OnKafka(t *testing.T) {
 	t.Parallel()
 	broker := servers.StartKafka(t)
-	for _, name := range []string{"lifecycle", "restart", "dlq", "offsets_source", "offsets_sink", "topics", "delete"} {
+	for _, name := range []string{"lifecycle", "restart", "offsets_source", "offsets_sink", "topics", "delete"} {
 		t.Run(name, func(t *testing.T) {
 			var exchanges []exchange
 			for _, e := range recorded(t) {
