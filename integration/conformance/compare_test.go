@@ -87,9 +87,10 @@ func newComparison(system, configuration, prefix string, d *usage[deviation], p 
 	}
 }
 
-// The kinds of topics beside those of tables and of messages.
+// The kinds of topics beside those of tables.
 const (
 	topicTransactions = "transaction"
+	topicMessages     = "message"
 	topicHeartbeats   = "heartbeat"
 	topicChanges      = "schema changes"
 	topicHistory      = "history"

@@ -1,6 +1,7 @@
 package conformance
 
 import (
+	"bytes"
 	"fmt"
 	"regexp"
 	"slices"
@@ -32,6 +33,9 @@ var rules = map[string]check{
 	"value.transaction.id":          transactions,
 	topicTransactions + " key.id":   transactions,
 	topicTransactions + " value.id": transactions,
+
+	// One outside of transactions is where its own commit would be.
+	topicMessages + " value.source.lsn": same("message lsn"),
 
 	"headers.__debezium_context_runId": runIDs,
 
@@ -100,12 +104,18 @@ func sequences(c *comparison, want, got string) string {
 	if w == nil || g == nil {
 		return "not a sequence of two"
 	}
-	for _, i := range []int{2, 4} {
+	own := "lsn"
+	if c.topic == topicMessages {
+		own = "message lsn"
+	}
+	// The end of a commit is the begin of the next transaction only if the
+	// server logs nothing in between.
+	for i, kind := range map[int]string{2: "commit lsn", 4: own} {
 		switch {
 		case (w[i] == "") != (g[i] == ""):
 			return "one of them is null"
 		case w[i] != "":
-			if complaint := c.pair("lsn", w[i], g[i]); complaint != "" {
+			if complaint := c.pair(kind, w[i], g[i]); complaint != "" {
 				return complaint
 			}
 		}
@@ -152,6 +162,9 @@ func transactions(c *comparison, want, got string) string {
 	}
 	if complaint := c.pair("txId", w[1], g[1]); complaint != "" {
 		return complaint
+	}
+	if c.topic == topicTransactions && bytes.Contains(c.record.Value, []byte(`"status":"END"`)) {
+		return c.pair("commit lsn", w[2], g[2])
 	}
 	return c.pair("lsn", w[2], g[2])
 }
@@ -202,8 +215,11 @@ func (c *comparison) consistent(value, last *node) {
 	}
 	if seq := source.at("sequence"); !seq.isNull() {
 		parts := sequence.FindStringSubmatch(seq.raw)
-		if parts == nil || parts[4] != source.at("lsn").str() {
+		switch {
+		case parts == nil || parts[4] != source.at("lsn").str():
 			c.report("value.source.sequence", "the lsn "+source.at("lsn").str(), seq.raw)
+		case parts[2] != "" && number64(parts[2]) > number64(parts[4]):
+			c.report("value.source.sequence", "a commit before the change", seq.raw)
 		}
 	}
 	for _, field := range []string{"ts_ms", "lsn", "pos"} {
@@ -249,14 +265,16 @@ func (c *comparison) whole() {
 			}
 		}
 	}
-	for _, kind := range []string{"lsn", "txId", "gtid", "pos"} {
+	for _, kind := range []string{"lsn", "commit lsn", "message lsn", "txId", "gtid", "pos"} {
 		c.inOrder(kind)
 	}
 }
 
 // int returns a number, or that of a text.
-func (n *node) int() int64 {
-	v, err := strconv.ParseInt(strings.Trim(n.str(), `"`), 10, 64)
+func (n *node) int() int64 { return number64(strings.Trim(n.str(), `"`)) }
+
+func number64(s string) int64 {
+	v, err := strconv.ParseInt(s, 10, 64)
 	if err != nil {
 		return 0
 	}
