@@ -20,7 +20,7 @@ const (
 func Definitions() []settings.Def {
 	return []settings.Def{
 		{
-			Key: "topics", Type: settings.List, Importance: settings.High, Group: groupCommon, Width: "LONG", DisplayName: "Topics",
+			Key: "topics", Type: settings.List, Importance: settings.High, Group: groupCommon, Width: "LONG", DisplayName: "Topics", Check: checkTopics,
 			Doc: "Topics to read, separated by commas. Either this or topics.regex.",
 		},
 		{
@@ -48,7 +48,7 @@ func Definitions() []settings.Def {
 			Doc: "Whether those log entries name the record's topic, partition, offset and timestamp. Keys and values are never logged.",
 		},
 		{
-			Key: "errors.deadletterqueue.topic.name", Type: settings.String, Importance: settings.Medium, Group: groupErrors, Width: "MEDIUM", DisplayName: "Dead Letter Queue Topic Name",
+			Key: "errors.deadletterqueue.topic.name", Type: settings.String, Importance: settings.Medium, Group: groupErrors, Width: "MEDIUM", DisplayName: "Dead Letter Queue Topic Name", Check: checkTopic,
 			Doc: "Topic for records that fail for good under errors.tolerance=all. It is made if missing. Empty means none.",
 		},
 		{
@@ -60,6 +60,28 @@ func Definitions() []settings.Def {
 			Doc: "Whether records in the dead letter queue get headers (__connect.errors.*) that say where and why they failed.",
 		},
 	}
+}
+
+// topicName is what Kafka takes for one.
+var topicName = regexp.MustCompile(`^[a-zA-Z0-9._-]{1,249}$`)
+
+func checkTopic(text string) error {
+	if text = strings.TrimSpace(text); text == "" {
+		return nil
+	}
+	if !topicName.MatchString(text) || text == "." || text == ".." {
+		return fmt.Errorf("%s cannot be a topic: a name has at most 249 letters, digits, '.', '_' and '-'", text)
+	}
+	return nil
+}
+
+func checkTopics(text string) error {
+	for _, topic := range settings.SplitList(text) {
+		if err := checkTopic(topic); err != nil {
+			return fmt.Errorf("%w; a pattern goes into topics.regex", err)
+		}
+	}
+	return nil
 }
 
 func checkRegex(text string) error {
@@ -88,6 +110,12 @@ func Validate(v settings.Values) settings.Problems {
 	dlq := strings.TrimSpace(v.String("errors.deadletterqueue.topic.name"))
 	if dlq == "" {
 		return problems
+	}
+	if v.String("errors.tolerance") != "all" {
+		problems = append(problems, settings.Problem{
+			Key: "errors.deadletterqueue.topic.name", Warning: true,
+			Message: "errors.deadletterqueue.topic.name has no effect: under errors.tolerance=none the first record that fails ends the task; set errors.tolerance=all",
+		})
 	}
 	if slices.Contains(topics, dlq) {
 		report(fmt.Sprintf("The DLQ topic '%s' may not be included in the list of topics ('topics=[%s]') consumed by the connector", dlq, strings.Join(topics, ", ")), "topics")

@@ -21,7 +21,10 @@ func TestValidate_SaysWhatKafkaConnectSays(t *testing.T) {
 		want []string
 	}{
 		{map[string]string{"topics": "a,b"}, nil},
-		{map[string]string{"topics.regex": "a.*", "errors.deadletterqueue.topic.name": "b"}, nil},
+		{map[string]string{"topics.regex": "a.*", "errors.deadletterqueue.topic.name": "b", "errors.tolerance": "all"}, nil},
+		{map[string]string{"topics": "a", "errors.deadletterqueue.topic.name": "b"}, []string{
+			"errors.deadletterqueue.topic.name: errors.deadletterqueue.topic.name has no effect: under errors.tolerance=none",
+		}},
 		{map[string]string{}, []string{
 			"topics: Must configure one of topics or topics.regex",
 			"topics.regex: Must configure one of topics or topics.regex",
@@ -30,12 +33,14 @@ func TestValidate_SaysWhatKafkaConnectSays(t *testing.T) {
 			"topics: topics and topics.regex are mutually exclusive options, but both are set.",
 			"topics.regex: topics and topics.regex are mutually exclusive options, but both are set.",
 		}},
-		{map[string]string{"topics": "cr-a", "errors.deadletterqueue.topic.name": "cr-a"}, []string{
+		{map[string]string{"topics": "cr-a", "errors.deadletterqueue.topic.name": "cr-a", "errors.tolerance": "all"}, []string{
 			"topics: The DLQ topic 'cr-a' may not be included in the list of topics ('topics=[cr-a]') consumed by the connector",
 		}},
-		{map[string]string{"topics.regex": "c.*", "errors.deadletterqueue.topic.name": "cr-a"}, []string{
+		{map[string]string{"topics.regex": "c.*", "errors.deadletterqueue.topic.name": "cr-a", "errors.tolerance": "all"}, []string{
 			"topics.regex: The DLQ topic 'cr-a' may not be included in the regex matching topics ('topics.regex=c.*') consumed by the connector",
 		}},
+		{map[string]string{"topics": "a b"}, []string{"topics: Invalid value a b for configuration topics: a b cannot be a topic: "}},
+		{map[string]string{"topics": "a", "errors.deadletterqueue.topic.name": "b*"}, []string{"errors.deadletterqueue.topic.name: Invalid value b* for "}},
 		{map[string]string{"topics.regex": "("}, []string{"topics.regex: Invalid value ( for configuration topics.regex: Invalid regex: "}},
 		{map[string]string{"topics": "a", "errors.tolerance": "some"}, []string{"errors.tolerance: Invalid value some for configuration errors.tolerance: "}},
 	} {

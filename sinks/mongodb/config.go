@@ -212,7 +212,7 @@ func parseConfig(v settings.Values) (config, settings.Problems) {
 	c.client = options.Client().ApplyURI(v.String("connection.uri")).SetAppName("penstock")
 	if err := c.client.Validate(); err != nil {
 		// The driver's text may hold the string, and so the password.
-		report("connection.uri", "Invalid value [hidden] for configuration connection.uri: %s", hideURI(err, v.String("connection.uri")))
+		report("connection.uri", "Invalid value [hidden] for configuration connection.uri: %s; it has the form mongodb://user:password@host:port/?options", hideURI(err, v.String("connection.uri")))
 	}
 	handler := simple(v.String("change.data.capture.handler"))
 	c.unwrap = f != faceMongo || handler != ""

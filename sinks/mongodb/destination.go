@@ -41,7 +41,32 @@ func (d *destination) Check(ctx context.Context) settings.Problems {
 		return settings.Problems{{Key: "connection.uri", Message: err.Error()}}
 	}
 	defer func() { _ = client.Disconnect(context.WithoutCancel(ctx)) }() // nothing was written
-	return d.checkRights(ctx, client)
+	return append(d.checkRights(ctx, client), d.checkConcern(ctx, client)...)
+}
+
+// checkConcern counts the members that can confirm a write.
+func (d *destination) checkConcern(ctx context.Context, client *mongo.Client) settings.Problems {
+	concern := d.config.client.WriteConcern
+	if concern == nil {
+		return nil
+	}
+	w, ok := concern.W.(int)
+	if !ok {
+		return nil // majority, or a mode of the set's own
+	}
+	var hello struct {
+		Hosts    []string `bson:"hosts"`
+		Passives []string `bson:"passives"`
+	}
+	if err := client.Database("admin").RunCommand(ctx, bson.D{{Key: "hello", Value: 1}}).Decode(&hello); err != nil {
+		return settings.Problems{{Key: "connection.uri", Message: fmt.Sprintf("ask MongoDB for the set's members: %v", err)}}
+	}
+	members := len(hello.Hosts) + len(hello.Passives)
+	if members == 0 || w <= members { // without members it is no set
+		return nil
+	}
+	return settings.Problems{{Key: "connection.uri", Message: fmt.Sprintf(
+		"the set cannot confirm writes as w in connection.uri asks: it wants %d members that hold data, and there are %d; lower w, or leave it away for a majority", w, members)}}
 }
 
 // checkRights asks the server what the user may do, without writing.

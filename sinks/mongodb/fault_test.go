@@ -93,7 +93,12 @@ func TestSink_SaysThatTheSetCannotConfirm(t *testing.T) {
 	srv := servers.Mongo(t)
 	tab := sinkstest.NewTable("t")
 	for _, w := range []string{"2", "nowhere"} {
-		s := open(t, srv, map[string]string{"connection.uri": srv.URI() + "&w=" + w})
+		raw := map[string]string{"connection.uri": srv.URI() + "&w=" + w}
+		problems := destination(t, srv, raw).Check(t.Context())
+		if w == "2" && (len(problems) != 1 || problems[0].Key != "connection.uri" || !strings.Contains(problems[0].Message, "there are 1")) {
+			t.Errorf("w=%s: Check: %v, want one that counts the members", w, problems)
+		}
+		s := open(t, srv, raw)
 		for what, record := range map[string]schema.Record{"a row": tab.Event(schema.OpUpdate, 1, &sinkstest.Row{}), "a truncate": tab.Truncate()} {
 			err := s.Write(t.Context(), []schema.Record{record})
 			var some *sinks.WriteError
