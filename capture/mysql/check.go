@@ -162,7 +162,23 @@ func (k *checker) privileges(ctx context.Context) error {
 	if !(cfg.lock && g.any("RELOAD", "FLUSH_TABLES")) && !roles {
 		k.locks(&g)
 	}
-	return nil
+	return k.prepared(ctx)
+}
+
+// prepared looks whether a snapshot can see the XA transactions that are
+// prepared when it begins, where there are such transactions.
+func (k *checker) prepared(ctx context.Context) error {
+	_, complete, err := recoverable(ctx, k.conn)
+	if err != nil || complete {
+		return err
+	}
+	uses, err := usesXA(ctx, k.conn)
+	if err == nil && uses {
+		cfg := k.db.cfg
+		k.warn("database.user", "The user %s may not see prepared XA transactions, which this server has: a snapshot cannot wait for those that are prepared before it, and the connector stops when one of them is committed. "+
+			"GRANT XA_RECOVER_ADMIN ON *.* TO %s", cfg.user, account(cfg))
+	}
+	return err
 }
 
 // locks says what snapshots do without a lock on all tables.
@@ -181,7 +197,7 @@ func (k *checker) locks(g *grants) {
 	case s.metadata == "FULL":
 		k.warn("snapshot.locking.mode", "A snapshot begins without a lock, and the server has no GTIDs, so that changes since the beginning of the log's current file may be published again: %s", remedy)
 	default:
-		k.warn("snapshot.locking.mode", "Without a lock a snapshot is refused, since the server has neither GTIDs nor binlog_row_metadata=FULL: %s", remedy)
+		k.warn("snapshot.locking.mode", "Without a lock, and with neither GTIDs nor binlog_row_metadata=FULL, a snapshot is refused if tables were altered in the current file of the log: %s", remedy)
 	}
 }
 
@@ -231,7 +247,7 @@ func (k *checker) replicas(ctx context.Context) error {
 // tables looks for the tables that are to be captured.
 func (k *checker) tables(ctx context.Context) error {
 	s := &scanner{db: k.db, main: k.conn}
-	all, err := s.list(ctx)
+	all, err := s.list(ctx, true)
 	if err != nil {
 		return err
 	}

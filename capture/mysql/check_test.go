@@ -43,6 +43,16 @@ func expect(t *testing.T, problems settings.Problems, key string, warning bool, 
 	t.Errorf("no finding for %s with %q among %+v", key, words, problems)
 }
 
+// expectNot looks that no finding has a word.
+func expectNot(t *testing.T, problems settings.Problems, word string) {
+	t.Helper()
+	for _, p := range problems {
+		if strings.Contains(p.Message, word) {
+			t.Errorf("%+v", p)
+		}
+	}
+}
+
 func TestCheck_FindsNothingOnAGoodServer(t *testing.T) {
 	t.Parallel()
 	for name, server := range map[string]*servers.MySQLServer{"MySQL": servers.MySQL(t), "MariaDB": servers.MariaDB(t)} {
@@ -158,11 +168,7 @@ func TestCheck_Locks(t *testing.T) {
 				expect(t, problems, "snapshot.locking.mode", true, c.finding)
 				return
 			}
-			for _, p := range problems {
-				if strings.Contains(p.Message, "lock") {
-					t.Errorf("%+v", p)
-				}
-			}
+			expectNot(t, problems, "lock")
 		})
 	}
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/go-mysql-org/go-mysql/mysql"
 	"github.com/go-mysql-org/go-mysql/replication"
+	"github.com/penstock/penstock/capture"
 )
 
 // The types of events in the binary log (Log_event_type).
@@ -201,6 +202,16 @@ func parseMariaGTID(e *event) (g gtidEvent, err error) {
 		err = fmt.Errorf("GTID event: %w", errShort)
 	}
 	return g, err
+}
+
+// parsePrevious reads the set of GTIDs that a file begins with.
+func parsePrevious(e *event) (text string, err error) {
+	if e.typ == evMariaGTIDList {
+		text, err = parseMariaGTIDList(e.body)
+	} else {
+		text, err = parsePreviousGTIDs(e.body)
+	}
+	return text, capture.Permanent(err)
 }
 
 // parsePreviousGTIDs reads the set that a file begins with, in the server's

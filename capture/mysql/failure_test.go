@@ -37,6 +37,19 @@ func startKind(t *testing.T, mariaDB, byFile bool) *servers.MySQLServer {
 	}
 }
 
+// sharedKind gives a server that other tests use too.
+func sharedKind(t *testing.T, mariaDB, byFile bool) *servers.MySQLServer {
+	t.Helper()
+	switch {
+	case mariaDB:
+		return servers.MariaDB(t)
+	case byFile:
+		return servers.MySQL(t, servers.Config("gtid_mode=OFF", "enforce_gtid_consistency=OFF"))
+	default:
+		return servers.MySQL(t)
+	}
+}
+
 var gtidsOfPosition = regexp.MustCompile(`,"gtids":"[^"]*"`)
 
 // failure returns the error of opening at a position or, where the server

@@ -2,13 +2,17 @@ package mysql
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/penstock/penstock/capture"
+	"github.com/penstock/penstock/capture/mysql/internal/ddl"
+	"github.com/penstock/penstock/schema"
 )
 
 // fixing is how the position is made to fit the views: whatever the log has
@@ -42,9 +46,130 @@ const (
 	notAtAll
 )
 
-// fix fixes the position and opens the views. Locks are held until unlock.
-func (s *scanner) fix(ctx context.Context, captured []listed) (err error) {
-	if s.how, err = s.choose(ctx, captured); err != nil {
+const (
+	// fixTries is how often a position is tried to be fixed while tables are
+	// altered.
+	fixTries = 5
+	// fewTables is how many definitions beside those of the captured tables may
+	// be read while all tables are locked.
+	fewTables = 100
+)
+
+// begin fixes the position, opens the views and reads the definitions.
+func (s *scanner) begin(ctx context.Context) error {
+	for try := 1; ; try++ {
+		why, err := s.fix(ctx, try == fixTries)
+		if err != nil {
+			return err
+		}
+		if why == "" {
+			return nil
+		}
+		if try == fixTries {
+			return fmt.Errorf("a snapshot cannot begin, since each time that it fixes a position %s", why)
+		}
+		s.db.cfg.logger.Info("the snapshot's position is fixed anew", "reason", why)
+	}
+}
+
+// beginAgain opens views for an interrupted snapshot. Its position is fixed,
+// and so are the definitions in the schema history.
+func (s *scanner) beginAgain(ctx context.Context, from schema.Position) (err error) {
+	if s.position, err = parsePosition(from); err != nil {
+		return err
+	}
+	if err := s.openViews(ctx); err != nil {
+		return err
+	}
+	if err := s.listTables(ctx); err != nil {
+		return err
+	}
+	if s.db.cfg.schemaChanges {
+		return errors.Join(s.define(ctx, s.captured), s.define(ctx, s.others))
+	}
+	return s.define(ctx, s.captured)
+}
+
+// part parts the tables into captured ones and others that the schema history
+// or the schema changes are to know.
+func (s *scanner) part() {
+	s.captured, s.others, s.statements = nil, nil, nil
+	for _, t := range s.tables {
+		if s.db.cfg.filter.Table(t.database, "", t.name) {
+			s.captured = append(s.captured, t)
+		} else if !s.db.cfg.onlyTables && (s.db.cfg.schemaChanges || s.db.env.Journal != nil) {
+			s.others = append(s.others, t)
+		}
+	}
+	s.catalogue = &ddl.Catalogue{FoldCase: s.server.foldCase, MariaDB: s.server.mariaDB, Charset: s.server.charset}
+}
+
+// listTables brings the tables up to date. Estimates, which take their time,
+// stay as they were the first time.
+func (s *scanner) listTables(ctx context.Context) (err error) {
+	first := s.tables == nil
+	rows := make(map[tableName]int64, len(s.tables))
+	for _, t := range s.tables {
+		rows[t.tableName] = t.rows
+	}
+	if s.tables, err = s.list(ctx, first); err != nil {
+		return err
+	}
+	for i := range s.tables {
+		if n, ok := rows[s.tables[i].tableName]; ok {
+			s.tables[i].rows = n
+		}
+	}
+	s.part()
+	return nil
+}
+
+// fix tries to fix the position. It returns why that has to be done anew,
+// because of what happened meanwhile; the last try goes to some length to
+// succeed.
+func (s *scanner) fix(ctx context.Context, last bool) (why string, err error) {
+	before, err := s.logBefore(ctx)
+	if err != nil {
+		return "", err
+	}
+	if err := s.listTables(ctx); err != nil {
+		return "", err
+	}
+	if err := s.awaitPrepared(ctx); err != nil {
+		return "", err
+	}
+	locked := s.captured
+	if err := s.fixViews(ctx); err != nil {
+		return "", err
+	}
+	// Tables may have been made or dropped before the position.
+	if err := s.listTables(ctx); err != nil {
+		return "", err
+	}
+	if s.how == byTableLocks && !slices.EqualFunc(locked, s.captured, func(a, b listed) bool { return a.tableName == b.tableName }) {
+		return "tables are created or dropped", s.unlock(ctx)
+	}
+	if err := s.define(ctx, s.captured); err != nil {
+		return "", err
+	}
+	if s.how == byGlobalLock && (last || len(s.others) <= fewTables) {
+		xids, complete, err := recoverable(ctx, s.main)
+		if err := errors.Join(err, s.define(ctx, s.others), s.unlock(ctx)); err != nil {
+			return "", err
+		}
+		if complete && len(xids) == 0 {
+			return "", nil // there is nothing that the log could tell
+		}
+	} else if err := errors.Join(s.unlock(ctx), s.define(ctx, s.others)); err != nil {
+		return "", err
+	}
+	return s.verify(ctx, before)
+}
+
+// fixViews fixes the position and opens the views. Locks are held until
+// unlock.
+func (s *scanner) fixViews(ctx context.Context) (err error) {
+	if s.how, err = s.choose(ctx); err != nil {
 		return err
 	}
 	if s.how == byView {
@@ -71,7 +196,7 @@ func (s *scanner) openViews(ctx context.Context) error {
 
 // choose finds the first way that is wanted and can be had, and takes its
 // lock.
-func (s *scanner) choose(ctx context.Context, captured []listed) (fixing, error) {
+func (s *scanner) choose(ctx context.Context) (fixing, error) {
 	cfg := s.db.cfg
 	var refused error // why there is no lock on all tables
 	if cfg.lock {
@@ -95,8 +220,8 @@ func (s *scanner) choose(ctx context.Context, captured []listed) (fixing, error)
 	case s.server.gtid && !cfg.ignoreGTID:
 		return byGTIDs, nil
 	}
-	if cfg.lock && len(captured) > 0 {
-		err := s.main.exec(ctx, lockTables(captured))
+	if cfg.lock && len(s.captured) > 0 {
+		err := s.main.exec(ctx, lockTables(s.captured))
 		switch {
 		case err == nil:
 			s.locked = true
@@ -109,9 +234,7 @@ func (s *scanner) choose(ctx context.Context, captured []listed) (fixing, error)
 			refused = err
 		}
 	}
-	if s.server.metadata != "FULL" {
-		return 0, s.noFixing(refused)
-	}
+	s.refused = refused
 	cfg.logger.Warn("the snapshot begins without a lock, and the server has no GTIDs: changes since the beginning of the log's current file are published again",
 		"remedy", "GRANT RELOAD ON *.* TO "+account(cfg), "err", refused)
 	return byFile, nil
@@ -129,19 +252,21 @@ func lockTables(tables []listed) string {
 	return sql.String()
 }
 
-// noFixing is the error where no way is open.
-func (s *scanner) noFixing(refused error) error {
+// noFixing is the error where not even the beginning of the log's current file
+// does, since definitions have changed within it.
+func (s *scanner) noFixing(altered string) error {
 	cfg := s.db.cfg
+	what := fmt.Sprintf("without a lock, a snapshot of this server has to begin with the current file of its log, within which %s was altered", altered)
 	const others = "turn on GTIDs (gtid_mode) or SET GLOBAL binlog_row_metadata = FULL"
 	switch {
-	case refused == nil:
-		return capture.Permanent(fmt.Errorf("without a lock, a snapshot of this server might miss changes of the moment when it begins: set snapshot.locking.mode=minimal, %s", others))
-	case isServerError(refused, errLockWaitTimeout):
-		return fmt.Errorf("no lock on the tables within %s (snapshot.lock.timeout.ms), because of a long statement, an open transaction or another lock, "+
-			"and without a lock a snapshot of this server might miss changes of the moment when it begins: end what holds the tables, %s: %w", cfg.lockTimeout, others, refused)
+	case s.refused == nil:
+		return capture.Permanent(fmt.Errorf("%s: set snapshot.locking.mode=minimal, %s", what, others))
+	case isServerError(s.refused, errLockWaitTimeout):
+		return fmt.Errorf("%s; there was no lock within %s (snapshot.lock.timeout.ms), because of a long statement, an open transaction or another lock: "+
+			"end what holds the tables, %s: %w", what, cfg.lockTimeout, others, s.refused)
 	default:
-		return capture.Permanent(fmt.Errorf("the user %s may not lock tables, and without a lock a snapshot of this server might miss changes of the moment when it begins: "+
-			"run GRANT RELOAD ON *.* TO %s or GRANT LOCK TABLES ON *.* TO %[2]s, %[3]s: %[4]w", cfg.user, account(cfg), others, refused))
+		return capture.Permanent(fmt.Errorf("%s, and the user %s may not lock tables: run GRANT RELOAD ON *.* TO %s or GRANT LOCK TABLES ON *.* TO %[3]s, %[4]s: %[5]w",
+			what, cfg.user, account(cfg), others, s.refused))
 	}
 }
 
@@ -189,20 +314,23 @@ func (s *scanner) place(ctx context.Context) (status, error) {
 		}
 		return st, nil
 	}
-	st, err := logStatus(ctx, s.main)
-	if err != nil {
-		if isServerError(err, errSpecificAccess, errAccessDenied) {
-			return st, fmt.Errorf("the user %s may not read the log's position: run GRANT REPLICATION CLIENT ON *.* TO %s: %w",
-				s.db.cfg.user, account(s.db.cfg), err)
-		}
-		return st, err
-	}
+	st, err := s.logStatus(ctx)
 	if s.how == byGTIDs || s.how == byFile {
 		// The only place in the file that all before it is visible at. With
 		// GTIDs it serves a reader who goes by it nevertheless.
 		st.pos = 4
 	}
-	return st, nil
+	return st, err
+}
+
+// logStatus reads where the log ends.
+func (s *scanner) logStatus(ctx context.Context) (status, error) {
+	st, err := logStatus(ctx, s.main)
+	if isServerError(err, errSpecificAccess, errAccessDenied) {
+		err = fmt.Errorf("the user %s may not read the log's position: run GRANT REPLICATION CLIENT ON *.* TO %s: %w",
+			s.db.cfg.user, account(s.db.cfg), err)
+	}
+	return st, err
 }
 
 // gtids reads the set of transactions before a place, which was read before.

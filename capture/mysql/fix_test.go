@@ -106,6 +106,7 @@ func TestScanner_TransactionBetweenLogAndEngine(t *testing.T) {
 		metadata string // FULL if empty
 		waits    bool   // the beginning waits for the transaction
 		exact    bool   // nothing from before it is repeated
+		altered  bool   // the table, in the current file of the log
 		refused  string // what the error says
 	}
 	for name, c := range map[string]struct {
@@ -123,9 +124,11 @@ func TestScanner_TransactionBetweenLogAndEngine(t *testing.T) {
 			{name: "no lock permitted", rights: []string{}},
 			{name: "no lock in time", settings: []string{"snapshot.lock.timeout.ms", "1000"}},
 			{name: "table locks permitted", rights: []string{"LOCK TABLES"}, metadata: "MINIMAL", waits: true, exact: true},
-			{name: "neither locks nor metadata", rights: []string{}, metadata: "MINIMAL", refused: "binlog_row_metadata = FULL"},
-			{name: "neither wanted", settings: []string{"snapshot.locking.mode", "none"}, metadata: "MINIMAL", refused: "snapshot.locking.mode=minimal"},
-			{name: "neither in time", settings: []string{"snapshot.lock.timeout.ms", "1000"}, metadata: "MINIMAL", refused: "snapshot.lock.timeout.ms"},
+			{name: "neither, but definitions have not changed", rights: []string{}, metadata: "MINIMAL"},
+			{name: "metadata, and definitions have changed", rights: []string{}, altered: true},
+			{name: "neither locks nor metadata", rights: []string{}, metadata: "MINIMAL", altered: true, refused: "binlog_row_metadata = FULL"},
+			{name: "neither wanted", settings: []string{"snapshot.locking.mode", "none"}, metadata: "MINIMAL", altered: true, refused: "snapshot.locking.mode=minimal"},
+			{name: "neither in time", settings: []string{"snapshot.lock.timeout.ms", "1000"}, metadata: "MINIMAL", altered: true, refused: "snapshot.lock.timeout.ms"},
 		}},
 		"MariaDB": {mariaDB, []way{
 			{name: "no lock wanted", settings: []string{"snapshot.locking.mode", "none"}, exact: true},
@@ -148,6 +151,9 @@ func TestScanner_TransactionBetweenLogAndEngine(t *testing.T) {
 					b.exec("SET GLOBAL binlog_row_metadata = " + w.metadata)
 					if w.rights != nil {
 						b.account(w.rights...)
+					}
+					if w.altered {
+						b.exec("FLUSH BINARY LOGS", "ALTER TABLE "+table+" COMMENT 'altered'")
 					}
 					release := b.stall()
 					finish := b.stalled("INSERT INTO " + table + " VALUES (2)")
@@ -178,7 +184,7 @@ func TestScanner_TransactionBetweenLogAndEngine(t *testing.T) {
 					}
 					b.exec("INSERT INTO " + table + " VALUES (3)")
 					want := newState()
-					b.scan(1, want.apply)
+					setup(t, server, "table.include.list", server.Database+"."+table).scan(1, want.apply)
 					// Also for a reader who goes by file and position alone.
 					byFile := gtidsOfPosition.ReplaceAll(view, nil)
 					for _, from := range []schema.Position{byFile, view} {

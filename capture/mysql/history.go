@@ -22,6 +22,7 @@ type history struct {
 	cfg     *config
 	tables  *ddl.Catalogue
 	journal capture.Journal // nil if there is none
+	found   bool            // there is something for the position
 	// applied holds, during the replay, what has been applied: a statement
 	// that was met again after a crash may be in a journal twice, and altering
 	// a table twice is not the same as once. ahead holds what the journal has
@@ -105,7 +106,7 @@ func (h *history) replay(record []byte, at *position) error {
 	case h.applied[key]:
 		return nil
 	}
-	h.applied[key] = true
+	h.applied[key], h.found = true, true
 	if charset, ok := serverCharset(r.DDL); ok {
 		h.tables.Charset = charset
 		return nil

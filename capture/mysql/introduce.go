@@ -17,7 +17,7 @@ import (
 // the schema history, from any state to that of the captured databases. They
 // are about all of their tables, since one that is not captured may be given a
 // captured name later. journal says that the history is to be written.
-func (s *scanner) introduce(ctx context.Context, all []listed, statements []definedBy, catalogue *ddl.Catalogue, journal bool) ([]changed, error) {
+func (s *scanner) introduce(ctx context.Context, journal bool) ([]changed, error) {
 	var h *history
 	if journal {
 		var err error
@@ -29,7 +29,7 @@ func (s *scanner) introduce(ctx context.Context, all []listed, statements []defi
 	if !journal && !s.db.cfg.schemaChanges {
 		return nil, nil
 	}
-	list, err := s.introduction(ctx, all, statements, catalogue)
+	list, err := s.introduction(ctx)
 	if err == nil && journal {
 		for i := range list {
 			if err = h.record(ctx, &s.position, &list[i], true); err != nil {
@@ -40,15 +40,8 @@ func (s *scanner) introduce(ctx context.Context, all []listed, statements []defi
 	return list, errors.Join(err, h.close())
 }
 
-func (s *scanner) introduction(ctx context.Context, all []listed, statements []definedBy, catalogue *ddl.Catalogue) ([]changed, error) {
-	if !s.db.cfg.onlyTables {
-		others := slices.DeleteFunc(slices.Clone(all), func(t listed) bool { return s.db.cfg.filter.Table(t.database, "", t.name) })
-		more, err := s.define(ctx, catalogue, others)
-		if err != nil {
-			return nil, err
-		}
-		statements = append(slices.Clip(statements), more...)
-	}
+func (s *scanner) introduction(ctx context.Context) ([]changed, error) {
+	statements := slices.Clone(s.statements)
 	slices.SortFunc(statements, func(a, b definedBy) int { return strings.Compare(a.database+"."+a.name, b.database+"."+b.name) })
 	r, err := s.main.query(ctx, "SELECT @@GLOBAL.character_set_server, @@GLOBAL.collation_server")
 	if err != nil {
@@ -78,7 +71,7 @@ func (s *scanner) introduction(ctx context.Context, all []listed, statements []d
 			}
 		}
 		c := changed{database: st.database, table: &st.name, sql: st.sql}
-		if t := catalogue.Table(st.database, st.name); t != nil {
+		if t := s.catalogue.Table(st.database, st.name); t != nil {
 			c.changes = []ddl.Change{{Type: ddl.Create, Database: st.database, Name: st.name, Table: t}}
 		}
 		list = append(list, c)

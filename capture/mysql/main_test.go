@@ -140,13 +140,21 @@ func (b *bundle) session() *session {
 
 func (s *session) exec(sql ...string) {
 	s.t.Helper()
+	if err := s.try(sql...); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// try is exec for other goroutines than the test's.
+func (s *session) try(sql ...string) error {
 	for _, q := range sql {
 		r, err := s.conn.Execute(q)
 		if err != nil {
-			s.t.Fatalf("%.200s: %v", q, err)
+			return fmt.Errorf("%.200s: %w", q, err)
 		}
 		r.Close()
 	}
+	return nil
 }
 
 // value returns a column of a statement's first row, empty if there is none.

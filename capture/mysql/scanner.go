@@ -28,18 +28,27 @@ type scanner struct {
 	main     *conn
 	sessions []*session
 	server   *serverInfo
-	how      fixing
-	locked   bool
 	plans    map[*schema.Table]*scanPlan
+
+	how      fixing
+	refused  error // why no lock was to be had
+	locked   bool
 	position position
+	// The tables of captured databases, and their definitions at the position.
+	tables           []listed
+	captured, others []listed
+	catalogue        *ddl.Catalogue
+	statements       []definedBy
 	// ahead is how far the server's clock is before ours.
 	ahead time.Duration
 }
 
+type tableName struct{ database, name string }
+
 // listed is a table of the server.
 type listed struct {
-	database, name string
-	rows           int64
+	tableName
+	rows int64 // -1 if there is no estimate
 }
 
 // Begin implements capture.Scanner.
@@ -84,32 +93,17 @@ func (s *scanner) Begin(ctx context.Context, n int, from schema.Position) (_ *ca
 		return nil, err
 	}
 	s.ahead = time.Until(time.Unix(number(now), 0)).Truncate(time.Second)
-	all, err := s.list(ctx)
-	if err != nil {
-		return nil, err
-	}
-	captured := slices.DeleteFunc(slices.Clone(all), func(t listed) bool { return !cfg.filter.Table(t.database, "", t.name) })
-	if from == nil {
-		err = s.fix(ctx, captured)
-	} else if s.position, err = parsePosition(from); err == nil {
-		err = s.openViews(ctx)
-	}
-	if err != nil {
-		return nil, err
-	}
-	catalogue := &ddl.Catalogue{FoldCase: s.server.foldCase, MariaDB: s.server.mariaDB, Charset: s.server.charset}
-	statements, err := s.define(ctx, catalogue, captured)
-	if err != nil {
-		return nil, err
-	}
-	if err := s.unlock(ctx); err != nil {
-		return nil, err
-	}
 	view := &capture.View{Position: from}
 	if from == nil {
+		err = s.begin(ctx)
 		view.Position = s.position.encode()
+	} else {
+		err = s.beginAgain(ctx, from)
 	}
-	introduction, err := s.introduce(ctx, all, statements, catalogue, from == nil)
+	if err != nil {
+		return nil, err
+	}
+	introduction, err := s.introduce(ctx, from == nil)
 	if err != nil {
 		return nil, err
 	}
@@ -119,7 +113,7 @@ func (s *scanner) Begin(ctx context.Context, n int, from schema.Position) (_ *ca
 	if n == 0 {
 		return view, nil
 	}
-	if err := s.plan(ctx, view, captured, catalogue); err != nil {
+	if err := s.plan(ctx, view); err != nil {
 		return nil, err
 	}
 	for _, ses := range s.sessions {
@@ -140,20 +134,25 @@ func (s *scanner) connect(ctx context.Context) (*conn, error) {
 }
 
 // list returns the tables of all databases that are captured, system databases
-// left out, in the order of their names.
-func (s *scanner) list(ctx context.Context) ([]listed, error) {
-	// Fresh estimates; the variable is not there before 8.0.
-	if err := s.main.exec(ctx, "SET SESSION information_schema_stats_expiry = 0"); err != nil && !isServerError(err) {
-		return nil, err
+// left out, in the order of their names; on demand with estimates of their
+// rows, which the server may have to open them for.
+func (s *scanner) list(ctx context.Context, estimates bool) ([]listed, error) {
+	rows := "NULL"
+	if estimates {
+		rows = "TABLE_ROWS"
+		// Fresh ones; the variable is not there before 8.0.
+		if err := s.main.exec(ctx, "SET SESSION information_schema_stats_expiry = 0"); err != nil && !isServerError(err) {
+			return nil, err
+		}
 	}
-	r, err := s.main.query(ctx, "SELECT TABLE_SCHEMA, TABLE_NAME, TABLE_ROWS FROM information_schema.TABLES "+
+	r, err := s.main.query(ctx, "SELECT TABLE_SCHEMA, TABLE_NAME, "+rows+" FROM information_schema.TABLES "+
 		"WHERE TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED') AND TABLE_SCHEMA NOT IN ('information_schema', 'performance_schema', 'mysql', 'sys')")
 	if err != nil {
 		return nil, err
 	}
 	var tables []listed
 	for _, row := range r.rows {
-		t := listed{database: row[0].text, name: row[1].text, rows: -1}
+		t := listed{tableName: tableName{row[0].text, row[1].text}, rows: -1}
 		if !row[2].null {
 			t.rows = number(row[2].text)
 		}
@@ -167,40 +166,6 @@ func (s *scanner) list(ctx context.Context) ([]listed, error) {
 	return tables, nil
 }
 
-// definedBy is a table and the statement that creates it.
-type definedBy struct{ database, name, sql string }
-
-// define reads the definitions of tables into a catalogue. A table that has
-// been dropped since it was listed is left out.
-func (s *scanner) define(ctx context.Context, catalogue *ddl.Catalogue, tables []listed) ([]definedBy, error) {
-	var statements []definedBy
-	for _, t := range tables {
-		r, err := s.main.query(ctx, "SHOW CREATE TABLE "+ident(t.database)+"."+ident(t.name))
-		if isServerError(err, errNoSuchTable) {
-			continue
-		}
-		if err != nil {
-			if isServerError(err, errTableAccess) {
-				err = capture.Permanent(fmt.Errorf("the user %s may not read table %s.%s: run GRANT SELECT ON %s.%s TO %s: %w",
-					s.db.cfg.user, t.database, t.name, ident(t.database), ident(t.name), account(s.db.cfg), err))
-			}
-			return nil, err
-		}
-		sql, ok := r.get(r.rows[0], "Create Table")
-		if !ok {
-			return nil, fmt.Errorf("SHOW CREATE TABLE %s.%s has no statement", t.database, t.name)
-		}
-		if _, err := catalogue.Apply(t.database, sql, ddl.Mode{}); err != nil {
-			if !s.db.cfg.filter.Table(t.database, "", t.name) {
-				continue
-			}
-			return nil, capture.Permanent(fmt.Errorf("definition of table %s.%s: %w", t.database, t.name, err))
-		}
-		statements = append(statements, definedBy{t.database, t.name, sql})
-	}
-	return statements, nil
-}
-
 // scanPlan reads the rows of one table.
 type scanPlan struct {
 	table    *schema.Table
@@ -212,9 +177,9 @@ type scanPlan struct {
 
 // plan prepares the scans of the view's tables, in the order in which Debezium
 // copies them.
-func (s *scanner) plan(ctx context.Context, view *capture.View, captured []listed, catalogue *ddl.Catalogue) error {
+func (s *scanner) plan(ctx context.Context, view *capture.View) error {
 	cfg := s.db.cfg
-	slices.SortStableFunc(captured, func(a, b listed) int {
+	slices.SortStableFunc(s.captured, func(a, b listed) int {
 		switch cfg.orderByRows {
 		case "ascending":
 			return cmp.Compare(a.rows, b.rows)
@@ -225,8 +190,8 @@ func (s *scanner) plan(ctx context.Context, view *capture.View, captured []liste
 		}
 	})
 	s.plans = map[*schema.Table]*scanPlan{}
-	for _, t := range captured {
-		def := catalogue.Table(t.database, t.name)
+	for _, t := range s.captured {
+		def := s.catalogue.Table(t.database, t.name)
 		if def == nil || !cfg.filter.Snapshot(t.database, "", t.name) {
 			continue
 		}

@@ -140,8 +140,8 @@ func openSource(ctx context.Context, d *database, from schema.Position) (_ *sour
 	if s.history, err = openHistory(ctx, d.cfg, d.env, &at, s.server); err != nil {
 		return nil, err
 	}
-	if s.server.metadata != "FULL" && s.history.tables.Empty() {
-		return nil, capture.Permanent(fmt.Errorf("the schema history %s has no table definitions for the saved position, and the server does not log them: "+
+	if s.server.metadata != "FULL" && !s.history.found {
+		return nil, capture.Permanent(fmt.Errorf("the schema history %s has nothing for the saved position, and the server does not log them: "+
 			"run SET GLOBAL binlog_row_metadata = FULL before the next changes, or let snapshot.mode=when_needed copy the tables again: %w",
 			d.cfg.history.topic, capture.ErrPositionLost))
 	}
@@ -325,13 +325,9 @@ func (s *source) previous(e *event) error {
 	if !s.done.partial || e.flags&flagArtificial != 0 || s.tx.open {
 		return nil
 	}
-	parse := parsePreviousGTIDs
-	if e.typ == evMariaGTIDList {
-		parse = parseMariaGTIDList
-	}
-	text, err := parse(e.body)
+	text, err := parsePrevious(e)
 	if err != nil {
-		return capture.Permanent(s.at(err))
+		return s.at(err)
 	}
 	if text != "" {
 		s.done, err = newGTIDSet(s.cfg.flavor, text)

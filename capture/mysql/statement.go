@@ -15,6 +15,12 @@ const (
 	modeNoBackslashEscapes = 1 << 20
 )
 
+// mode is how the statement is to be read.
+func (q *queryEvent) mode() ddl.Mode {
+	mode := q.sqlMode()
+	return ddl.Mode{ANSIQuotes: mode&modeANSIQuotes != 0, NoBackslashEscapes: mode&modeNoBackslashEscapes != 0}
+}
+
 // statement takes a QUERY event: the beginning or end of a transaction, or a
 // statement that the server logs as text.
 func (s *source) statement(ctx context.Context, b *schema.Batch, e *event) error {
@@ -68,8 +74,7 @@ func (s *source) beginWith(q *queryEvent) {
 
 // apply takes a statement that may be about tables.
 func (s *source) apply(ctx context.Context, b *schema.Batch, q *queryEvent) error {
-	mode := q.sqlMode()
-	parse := ddl.Mode{ANSIQuotes: mode&modeANSIQuotes != 0, NoBackslashEscapes: mode&modeNoBackslashEscapes != 0}
+	parse := q.mode()
 	database, sql := string(q.database), string(q.sql)
 	for _, t := range ddl.Targets(database, sql, parse) {
 		if s.cfg.filter.Table(t.Database, "", t.Name) {

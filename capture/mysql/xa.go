@@ -188,7 +188,7 @@ func (s *source) play(ctx context.Context, p prepared) error {
 	if p.events != nil {
 		return nil
 	}
-	at, byGTID := position{File: p.File, Pos: p.Pos}, p.GTID != "" && s.server.gtid && !s.cfg.ignoreGTID
+	at, byGTID := position{File: p.File, Pos: p.Pos}, p.GTID != "" && !s.done.partial && s.server.gtid && !s.cfg.ignoreGTID
 	if byGTID {
 		at.GTIDs = p.After
 		if !s.cfg.flavor.mariaDB {
@@ -310,7 +310,8 @@ func (s *source) endXA(ctx context.Context, b *schema.Batch, q *queryEvent, verb
 	p, ok := s.prepared.find(xid)
 	if !ok {
 		return capture.Permanent(fmt.Errorf("the XA transaction %s is committed and was prepared before the position that reading began at, so its rows are missing. "+
-			"To copy the tables again, set snapshot.mode=when_needed or reset the connector's offsets: %w", xid, capture.ErrPositionLost))
+			"To copy the tables again, set snapshot.mode=when_needed or reset the connector's offsets; snapshots wait for prepared transactions if they may see them "+
+			"(MySQL: GRANT XA_RECOVER_ADMIN ON *.* TO %s): %w", xid, account(s.cfg), capture.ErrPositionLost))
 	}
 	s.tx.thread, s.tx.hasThread = q.thread, true
 	return s.play(ctx, p)

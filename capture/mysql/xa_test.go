@@ -23,12 +23,14 @@ var xaKinds = map[string]func(t *testing.T) *servers.MySQLServer{
 	},
 }
 
-// xa runs statements as an XA transaction up to its preparation.
+// prepareXA are the statements of an XA transaction up to its preparation.
+func prepareXA(xid string, sql ...string) []string {
+	return append(append([]string{"XA START " + xid}, sql...), "XA END "+xid, "XA PREPARE "+xid)
+}
+
 func (s *session) xa(xid string, sql ...string) {
 	s.t.Helper()
-	s.exec("XA START " + xid)
-	s.exec(sql...)
-	s.exec("XA END "+xid, "XA PREPARE "+xid)
+	s.exec(prepareXA(xid, sql...)...)
 }
 
 func TestSource_XA(t *testing.T) {
@@ -57,6 +59,7 @@ func TestSource_XA(t *testing.T) {
 				t.Run(c.name, func(t *testing.T) {
 					b := *b
 					b.t = t
+					b.rollBack()
 					b.exec("DELETE FROM t", "DELETE FROM other")
 					c.run(&b)
 				})

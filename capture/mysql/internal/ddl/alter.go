@@ -7,7 +7,7 @@ import (
 
 func (p *parser) alter() error {
 	if p.acceptAny("DATABASE", "SCHEMA") {
-		p.out.Kind = DatabaseStatement
+		p.out.Kind, p.out.Type = DatabaseStatement, Alter
 		return p.databaseOptions()
 	}
 	p.acceptAny("ONLINE", "OFFLINE")

@@ -95,14 +95,14 @@ func (c *Catalogue) Table(database, name string) *Table {
 	return db.tables[c.fold(name)]
 }
 
-// Empty reports whether no table is known.
-func (c *Catalogue) Empty() bool {
-	for _, db := range c.databases {
-		if len(db.tables) > 0 {
-			return false
-		}
+// Clone returns a catalogue that goes on from this one by itself.
+func (c *Catalogue) Clone() *Catalogue {
+	clone := *c
+	clone.databases = make(map[string]*database, len(c.databases))
+	for name, db := range c.databases {
+		clone.databases[name] = &database{charset: db.charset, tables: maps.Clone(db.tables)}
 	}
-	return true
+	return &clone
 }
 
 // Tables returns all tables, in the order of their names.
@@ -176,7 +176,9 @@ type Statement struct {
 	// Database is the one that the statement names or, if it names none, the
 	// session's.
 	Database string
-	Changes  []Change
+	// Type is what was done to the database, in a DatabaseStatement.
+	Type    ChangeType
+	Changes []Change
 }
 
 // Apply reads one statement that a session with the given default database has

@@ -167,7 +167,7 @@ func (p *parser) create() error {
 	p.accept("OR", "REPLACE")
 	switch {
 	case p.acceptAny("DATABASE", "SCHEMA"):
-		p.out.Kind = DatabaseStatement
+		p.out.Kind, p.out.Type = DatabaseStatement, Create
 		p.accept("IF", "NOT", "EXISTS")
 		return p.databaseOptions()
 	case p.accept("TEMPORARY"):
@@ -447,7 +447,7 @@ func (p *parser) drop() error {
 		if !ok {
 			return p.fail()
 		}
-		p.out.Kind, p.out.Database = DatabaseStatement, name
+		p.out.Kind, p.out.Type, p.out.Database = DatabaseStatement, Drop, name
 		if db := p.c.databases[p.c.fold(name)]; db != nil {
 			for _, t := range db.tables {
 				p.out.Changes = append(p.out.Changes, Change{Type: Drop, Database: t.Database, Name: t.Name})
