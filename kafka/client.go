@@ -18,9 +18,10 @@ import (
 )
 
 // metadataMinAge is how soon brokers may be asked again after a topic or a
-// leader was not where the client thought. franz-go's 5 s would hold up the
-// first record of every new topic.
-const metadataMinAge = 250 * time.Millisecond
+// leader was not where the client thought. The first record of every new topic
+// waits for it, one table of a snapshot after another, so that franz-go's 5 s
+// and even its quarter would be what a snapshot of many tables takes.
+const metadataMinAge = 50 * time.Millisecond
 
 // Options returns what every client of this configuration needs. Options that
 // are appended to them win.
@@ -69,7 +70,7 @@ func (c Config) ProducerOptions() []kgo.Opt {
 		kgo.RecordPartitioner(p.Partitioner),
 		// A new topic may take a while to be known to every broker. A record
 		// that fails would stop the task; one that waits does no harm.
-		kgo.UnknownTopicRetries(20),
+		kgo.UnknownTopicRetries(100),
 	}
 	if !p.Idempotent {
 		opts = append(opts, kgo.DisableIdempotentWrite(), kgo.MaxProduceRequestsInflightPerBroker(p.MaxInFlight))
