@@ -1,10 +1,13 @@
 package mongodb
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
+	"sync/atomic"
 
 	"github.com/penstock/penstock/schema"
 	"github.com/penstock/penstock/sinks"
@@ -18,24 +21,35 @@ const (
 	commandBytes = 8 << 20
 	// commandStatements is MongoDB's limit (maxWriteBatchSize).
 	commandStatements = 100_000
+	// atOnce is how many commands are on their way at a time. Each waits for
+	// the set to confirm it, which takes longer than all the work in it.
+	atOnce = 4
 )
 
 // sink writes to MongoDB. It sends whole write commands of its own making
 // rather than the driver's models: a million documents cost the driver about
 // five seconds of CPU, copying them three times, and us one.
 type sink struct {
-	client *mongo.Client
-	config *config
-	build  *builder
-	ops    []op
-	rounds sinks.Rounds
-	round  []int32
-	// command is the memory of the commands, one after the other.
-	command []byte
+	client   *mongo.Client
+	config   *config
+	build    *builder
+	ops      []op
+	rounds   sinks.Rounds
+	round    []int32
+	sendings []sending
+	// memory holds the commands on their way.
+	memory [atOnce][]byte
 	// upsertsOnly counts the Writes left in which new rows are upserted at
 	// once, because too many of the inserts before found the row there (a
 	// snapshot that is repeated).
 	upsertsOnly int
+}
+
+// sending is what one command writes of a round.
+type sending struct {
+	ops  []int32
+	sent bool
+	err  error // what MongoDB answered
 }
 
 // Write implements sinks.Sink.
@@ -126,17 +140,52 @@ func (s *sink) apply(ctx context.Context) error {
 		// One command for each collection and kind of write; within a round
 		// the order does not matter.
 		slices.SortStableFunc(s.round, func(a, b int32) int { return s.class(a) - s.class(b) })
-		for from := 0; from < len(s.round); {
-			to := from + 1
-			for to < len(s.round) && s.class(s.round[to]) == s.class(s.round[from]) {
-				to++
-			}
-			if err := s.send(ctx, s.round[from:to], false); err != nil {
-				return err
-			}
-			from = to
+		if err := s.sendRound(ctx); err != nil {
+			return err
 		}
 	}
+}
+
+// sendRound sends the sorted writes of a round, several commands at a time.
+func (s *sink) sendRound(ctx context.Context) error {
+	s.sendings = s.sendings[:0]
+	for ops := s.round; len(ops) > 0; {
+		same := slices.IndexFunc(ops, func(at int32) bool { return s.class(at) != s.class(ops[0]) })
+		if same < 0 {
+			same = len(ops)
+		}
+		n := s.fit(ops[:same])
+		s.sendings = append(s.sendings, sending{ops: ops[:n]})
+		ops = ops[n:]
+	}
+	var next atomic.Int32
+	var failed atomic.Bool
+	var g sync.WaitGroup
+	for w := range min(atOnce, len(s.sendings)) {
+		g.Go(func() {
+			for !failed.Load() {
+				i := int(next.Add(1)) - 1
+				if i >= len(s.sendings) {
+					return
+				}
+				c := &s.sendings[i]
+				c.err = s.run(ctx, &s.memory[w], c.ops, false)
+				c.sent = true
+				if c.err != nil && refusal(c.err) == nil && writeErrors(c.err) == nil {
+					failed.Store(true) // MongoDB is away: the others need not find out
+				}
+			}
+		})
+	}
+	g.Wait()
+	// One that was not sent stays in the rounds; then another has failed.
+	var err error
+	for i := range s.sendings {
+		if c := &s.sendings[i]; c.sent {
+			err = cmp.Or(err, s.settle(ctx, c.ops, false, c.err))
+		}
+	}
+	return err
 }
 
 // class orders ops by collection and command.
@@ -163,23 +212,23 @@ func (s *sink) applyOrdered(ctx context.Context) error {
 		if len(s.round) == 0 {
 			return s.rounds.Err()
 		}
-		if err := s.send(ctx, s.round, true); err != nil {
+		if err := s.sendOrdered(ctx, s.round); err != nil {
 			return err
 		}
 	}
 }
 
-// send writes ops of one collection and command, in as many commands as it
-// takes. It answers each of them to the rounds; those that are not answered
+// sendOrdered writes ops of one collection and command, in as many commands as
+// it takes. It answers each of them to the rounds; those that are not answered
 // are to be sent again.
-func (s *sink) send(ctx context.Context, ops []int32, ordered bool) error {
+func (s *sink) sendOrdered(ctx context.Context, ops []int32) error {
 	for len(ops) > 0 {
 		n := s.fit(ops)
-		err := s.sendOne(ctx, ops[:n], ordered)
+		err := s.sendOne(ctx, ops[:n], true)
 		if err != nil {
 			return err
 		}
-		if ordered && s.rounds.Waiting(int(ops[n-1])) {
+		if s.rounds.Waiting(int(ops[n-1])) {
 			return nil // the rest is sent again, from where this one ended
 		}
 		ops = ops[n:]
@@ -200,21 +249,39 @@ func (s *sink) fit(ops []int32) int {
 }
 
 func (s *sink) sendOne(ctx context.Context, ops []int32, ordered bool) error {
+	return s.settle(ctx, ops, ordered, s.run(ctx, &s.memory[0], ops, ordered))
+}
+
+// run runs the command of ops, which it puts together in memory.
+func (s *sink) run(ctx context.Context, memory *[]byte, ops []int32, ordered bool) error {
 	n := s.build.namespaces[s.ops[ops[0]].ns]
-	command := appendCommand(s.command[:0], s.build, n.collection, s.ops, ops, ordered, s.config.client.WriteConcern)
-	if cap(command) <= keepMemory {
-		s.command = command
+	c := appendCommand((*memory)[:0], s.build, n.collection, s.ops, ops, ordered, s.config.client.WriteConcern)
+	if cap(c) <= keepMemory {
+		*memory = c
 	}
-	err := s.client.Database(n.database).RunCommand(ctx, bson.Raw(command)).Err()
+	return s.client.Database(n.database).RunCommand(ctx, bson.Raw(c)).Err()
+}
+
+// writeErrors are those of a command that was carried out but for them.
+func writeErrors(err error) []mongo.WriteError {
 	var write mongo.WriteException
+	if errors.As(err, &write) && write.WriteConcernError == nil {
+		return write.WriteErrors
+	}
+	return nil
+}
+
+// settle tells the rounds what MongoDB answered to the command of ops.
+func (s *sink) settle(ctx context.Context, ops []int32, ordered bool, err error) error {
+	n := s.build.namespaces[s.ops[ops[0]].ns]
 	switch {
 	case err == nil:
 		for _, at := range ops {
 			s.rounds.Done(at)
 		}
 		return nil
-	case errors.As(err, &write) && write.WriteConcernError == nil && len(write.WriteErrors) > 0:
-		return s.answer(n, ops, write.WriteErrors, ordered)
+	case len(writeErrors(err)) > 0:
+		return s.answer(n, ops, writeErrors(err), ordered)
 	case refusal(err) != nil && len(ops) == 1:
 		s.rounds.Fail(ops[0], refusal(err))
 		return nil
