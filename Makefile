@@ -33,9 +33,15 @@ build: ## a static bin/penstock
 	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/penstock ./cmd/penstock
 
 .PHONY: test
-test: ## all tests with the race detector, on real servers that it starts and stops
+test: ## all tests with the race detector, on real servers that it starts and stops, and a minute of fuzzing each parser
 	@.ci/setup go cgo
 	TEST_PARALLEL=$(TEST_PARALLEL) TEST_TIMEOUT=$(TEST_TIMEOUT) .ci/test $(PKG)
+	$(if $(filter ./...,$(PKG)),.ci/fuzz)
+
+.PHONY: fuzz
+fuzz: ## fuzz the parsers of bytes from outside, for FUZZ_TIME=60s each; part of make test
+	@.ci/setup go
+	.ci/fuzz
 
 .PHONY: chaos
 chaos: ## kill and restart everything under load, RUNS=5 times, KILLS=20 times each (SEED= repeats a run)
