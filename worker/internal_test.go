@@ -7,6 +7,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"testing/fstest"
 	"time"
 
 	"github.com/penstock/penstock/kafka"
@@ -210,4 +211,26 @@ func readFile(t *testing.T, path string) []byte {
 		t.Fatal(err)
 	}
 	return b
+}
+
+func TestContainerMemory(t *testing.T) {
+	for name, c := range map[string]struct {
+		files map[string]string
+		want  int64
+	}{
+		"version 2":           {map[string]string{"memory.max": "536870912\n"}, 512 << 20},
+		"version 2, no limit": {map[string]string{"memory.max": "max\n"}, 0},
+		"version 1":           {map[string]string{"memory/memory.limit_in_bytes": "1073741824\n"}, 1 << 30},
+		"version 1, no limit": {map[string]string{"memory/memory.limit_in_bytes": "9223372036854771712\n"}, 0},
+		"no control groups":   {nil, 0},
+		"nonsense":            {map[string]string{"memory.max": "-1"}, 0},
+	} {
+		root := fstest.MapFS{}
+		for file, text := range c.files {
+			root[file] = &fstest.MapFile{Data: []byte(text)}
+		}
+		if got := containerMemory(root); got != c.want {
+			t.Errorf("%s: %d, want %d", name, got, c.want)
+		}
+	}
 }

@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"math"
 	"net"
 	"net/http"
+	"os"
 	"path/filepath"
 	"runtime/debug"
 	"slices"
@@ -233,9 +235,34 @@ func (w *Worker) limitMemory(environ []string) {
 		debug.SetGCPercent(50)
 	}
 	limit, err := config.ParseSize(w.config.String("penstock.memory.limit"))
-	if err == nil && limit > 0 {
-		debug.SetMemoryLimit(limit)
+	if err != nil || limit <= 0 {
+		if slices.ContainsFunc(environ, func(v string) bool { return strings.HasPrefix(v, "GOMEMLIMIT=") }) {
+			return
+		}
+		// The kernel ends a process that goes beyond, with no word of why.
+		if limit = containerMemory(os.DirFS("/sys/fs/cgroup")) / 5 * 4; limit == 0 {
+			return
+		}
+		w.log.Info("the container limits memory, four fifths of which are the limit that penstock works towards", "limit", limit, "setting", "penstock.memory.limit")
 	}
+	debug.SetMemoryLimit(limit)
+}
+
+// containerMemory returns how many bytes a container may use, by what its
+// control groups say at root in their version 2 or 1; 0 if there is no limit.
+func containerMemory(root fs.FS) int64 {
+	for _, name := range []string{"memory.max", "memory/memory.limit_in_bytes"} {
+		text, err := fs.ReadFile(root, name)
+		if err != nil {
+			continue
+		}
+		// Version 2 says "max" for no limit, version 1 the largest whole page.
+		n, err := strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64)
+		if err == nil && n > 0 && n < math.MaxInt64/2 {
+			return n
+		}
+	}
+	return 0
 }
 
 // listen opens the REST listeners.

@@ -180,7 +180,7 @@ var workerSettings = settings.NewSet(
 		},
 		{
 			Key: "penstock.memory.limit", Aliases: []string{"memory.limit"}, Type: settings.String, Check: checkSize, Group: groupPenstock, Importance: settings.Medium,
-			Doc: "Memory that the daemon tries to stay under, as a number of bytes with an optional KiB, MiB or GiB. Not set: GOMEMLIMIT, or no limit.",
+			Doc: "Memory that the daemon tries to stay under, as a number of bytes with an optional KiB, MiB or GiB. Not set: GOMEMLIMIT, or four fifths of what a container may use, or no limit.",
 		},
 		{
 			Key: "penstock.log.level", Aliases: []string{"log.level", "log4j.root.loglevel"}, Type: settings.String, Default: "INFO", Group: groupPenstock, Importance: settings.Medium,
