@@ -46,8 +46,9 @@ type Env struct {
 
 // Journal is a durable, ordered log of small records.
 type Journal interface {
-	// Append returns once the record is durable.
-	Append(ctx context.Context, record []byte) error
+	// Append returns once the records are durable, in their order. After an
+	// error some of them may be.
+	Append(ctx context.Context, records ...[]byte) error
 	// Replay calls f with every record from the first; the bytes are valid
 	// only during the call.
 	Replay(ctx context.Context, f func(record []byte) error) error

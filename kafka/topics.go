@@ -13,6 +13,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // TopicSpec describes a topic to be created if it does not exist.
@@ -113,7 +114,7 @@ func EnsureTopics(ctx context.Context, cl *kgo.Client, specs ...TopicSpec) (crea
 	// A topic that somebody else creates meanwhile is an existing one.
 	made, raced, more := createTopics(ctx, adm, missing)
 	errs = append(errs, more...)
-	awaitTopics(ctx, adm, made)
+	awaitTopics(ctx, cl, made)
 	existing = append(existing, raced...)
 	errs = append(errs, verifyTopics(ctx, adm, existing, details)...)
 	return made, errors.Join(errs...)
@@ -159,15 +160,22 @@ func createTopics(ctx context.Context, adm *kadm.Client, specs []TopicSpec) (mad
 // awaitTopics waits for new topics to be known where clients ask for them,
 // which is a moment after they have been created. It gives up in the end:
 // clients ask again by themselves.
-func awaitTopics(ctx context.Context, adm *kadm.Client, names []string) {
+func awaitTopics(ctx context.Context, cl *kgo.Client, names []string) {
 	if len(names) == 0 {
 		return
+	}
+	// Not by kadm, whose answers may be as old as the client's metadata.
+	req := kmsg.NewMetadataRequest()
+	for _, name := range names {
+		t := kmsg.NewMetadataRequestTopic()
+		t.Topic = kmsg.StringPtr(name)
+		req.Topics = append(req.Topics, t)
 	}
 	ctx, cancel := context.WithTimeout(ctx, awaitTopicsFor)
 	defer cancel()
 	for {
-		m, err := adm.Metadata(ctx, names...)
-		if err == nil && !slices.ContainsFunc(names, func(name string) bool { return !hasLeaders(m.Topics[name]) }) {
+		m, err := req.RequestWith(ctx, cl)
+		if err == nil && !slices.ContainsFunc(m.Topics, func(t kmsg.MetadataResponseTopic) bool { return !hasLeaders(&t) }) {
 			return
 		}
 		select {
@@ -180,16 +188,16 @@ func awaitTopics(ctx context.Context, adm *kadm.Client, names []string) {
 
 const (
 	awaitTopicsFor   = 10 * time.Second
-	awaitTopicsEvery = 20 * time.Millisecond
+	awaitTopicsEvery = 5 * time.Millisecond
 )
 
-func hasLeaders(t kadm.TopicDetail) bool {
-	for _, p := range t.Partitions {
-		if p.Err != nil || p.Leader < 0 {
+func hasLeaders(t *kmsg.MetadataResponseTopic) bool {
+	for i := range t.Partitions {
+		if t.Partitions[i].ErrorCode != 0 || t.Partitions[i].Leader < 0 {
 			return false
 		}
 	}
-	return t.Err == nil && len(t.Partitions) > 0
+	return t.ErrorCode == 0 && len(t.Partitions) > 0
 }
 
 // byConfigs groups topics that can be created by one call.

@@ -2,8 +2,12 @@ package snapshot
 
 import (
 	"bytes"
+	"compress/flate"
+	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"slices"
 	"strconv"
@@ -73,23 +77,67 @@ func (t *tableLedger) complete(chunk int) bool {
 	return true
 }
 
+// A ledger of more than packBeyond bytes is packed: ten thousand tables come near
+// to what a broker takes as a record. maxLedger bounds what one unpacks to.
+const (
+	packBeyond   = 64 << 10
+	maxLedger    = 256 << 20
+	packedLedger = "deflate:" // and base64
+)
+
+// text leaves out the tables of which nothing is copied yet: those are begun
+// again like new ones.
 func (l *ledger) text() string {
-	for _, t := range l.Tables {
+	some := newLedger()
+	for name, t := range l.Tables {
 		t.Chunks = ""
 		if !t.Done {
-			t.Chunks = formatRanges(t.chunks)
+			if t.Chunks = formatRanges(t.chunks); t.Chunks == "" {
+				continue
+			}
 		}
+		some.Tables[name] = t
 	}
-	text, err := json.Marshal(l)
+	text, err := json.Marshal(some)
 	if err != nil {
 		panic("snapshot: a ledger of texts does not marshal: " + err.Error())
 	}
-	return string(text)
+	if len(text) <= packBeyond {
+		return string(text)
+	}
+	var b strings.Builder
+	b.WriteString(packedLedger)
+	encoder := base64.NewEncoder(base64.StdEncoding, &b)
+	z, err := flate.NewWriter(encoder, flate.BestSpeed)
+	if err == nil {
+		_, err = z.Write(text)
+	}
+	if err = errors.Join(err, z.Close(), encoder.Close()); err != nil {
+		panic("snapshot: a ledger is not packed into memory: " + err.Error())
+	}
+	return b.String()
+}
+
+func unpackLedger(text string) ([]byte, error) {
+	packed, ok := strings.CutPrefix(text, packedLedger)
+	if !ok {
+		return []byte(text), nil
+	}
+	z := flate.NewReader(base64.NewDecoder(base64.StdEncoding, strings.NewReader(packed)))
+	out, err := io.ReadAll(io.LimitReader(z, maxLedger+1))
+	if err == nil && len(out) > maxLedger {
+		err = fmt.Errorf("it unpacks to more than %d bytes", maxLedger)
+	}
+	return out, err
 }
 
 func parseLedger(text string) (*ledger, error) {
 	l := newLedger()
-	if err := json.Unmarshal([]byte(text), l); err != nil {
+	plain, err := unpackLedger(text)
+	if err != nil {
+		return nil, fmt.Errorf("offset's %s: %w", keyLedger, err)
+	}
+	if err := json.Unmarshal(plain, l); err != nil {
 		return nil, fmt.Errorf("offset's %s: %w", keyLedger, err)
 	}
 	for name, t := range l.Tables {

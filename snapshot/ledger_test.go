@@ -2,6 +2,8 @@ package snapshot
 
 import (
 	"encoding/json"
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -72,6 +74,42 @@ func TestOffset_RoundTripsWithTheLedger(t *testing.T) {
 	}
 	if !o.ledger.begin("public.items", nil).Done {
 		t.Error("a copied table is to be copied again")
+	}
+}
+
+// A broker takes a record of a megabyte.
+func TestLedger_ManyTables(t *testing.T) {
+	t.Parallel()
+	l := newLedger()
+	for i := range 20_000 {
+		table := l.begin(fmt.Sprintf("a_department.an_invoice_of_the_year_%d", i), []string{"100", "200"})
+		for chunk := range i % 4 {
+			table.complete(chunk)
+		}
+	}
+	p, err := during(schema.Position(`{"lsn":42}`), l)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(p) > 400_000 {
+		t.Errorf("the position has %d bytes", len(p))
+	}
+	o, err := parseOffset(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(o.ledger.Tables) != 15_000 {
+		t.Errorf("%d tables, want those with a copied chunk", len(o.ledger.Tables))
+	}
+	for name, want := range l.Tables {
+		if got := o.ledger.begin(name, []string{"100", "200"}); got.Done != want.Done || !got.Done && !slices.Equal(got.chunks, want.chunks) {
+			t.Fatalf("%s: got %+v, want %+v", name, got, want)
+		}
+	}
+	for _, bad := range []string{"deflate:", "deflate:AAAA", "deflate:!"} {
+		if _, err := parseLedger(bad); err == nil {
+			t.Errorf("%q was taken for a ledger", bad)
+		}
 	}
 }
 

@@ -21,6 +21,11 @@ const maxWait = time.Second
 // progressEvery is how often Progress is called.
 const progressEvery = 200 * time.Millisecond
 
+// ledgerShare is the part of the time that may go into writing ledgers into
+// positions, as one of so many: with thousands of tables it would be most of it.
+// A chunk whose position has to wait is copied again after an interruption.
+const ledgerShare = 20
+
 // The values of the source block's "snapshot" field. Scanners write
 // markRow; the others are put in here.
 const (
@@ -83,6 +88,11 @@ type source struct {
 	begun schema.Position // as begin handed it over
 	// preface are the events before the rows; nil once they are handed over.
 	preface func(b *schema.Batch) (done bool)
+
+	// unwritten says that the ledger has chunks which no position has yet;
+	// writeAt is when the next one may have them.
+	unwritten bool
+	writeAt   time.Time
 
 	open       int   // tables not yet complete
 	lastHeld   *item // of the tables that are complete, the last rows of the last one
@@ -364,12 +374,14 @@ func (s *source) hand(it *item, b *schema.Batch) error {
 		}
 	}
 	s.progress.Rows += int64(len(it.b.Events))
-	if len(it.ends) > 0 {
+	s.unwritten = s.unwritten || len(it.ends) > 0
+	if now := time.Now(); s.unwritten && !now.Before(s.writeAt) {
 		end, err := during(s.view.Position, s.ledger)
 		if err != nil {
 			return err
 		}
-		it.b.End = end
+		it.b.End, s.unwritten = end, false
+		s.writeAt = time.Now().Add(time.Since(now) * ledgerShare)
 	}
 	maxEvents, maxBytes := b.MaxEvents, b.MaxBytes
 	*b, *it.b = *it.b, *b
@@ -385,13 +397,17 @@ func (s *source) finish(ctx context.Context, b *schema.Batch) error {
 	if err := s.closeScanner(ctx); err != nil {
 		return fmt.Errorf("end the snapshot: %w", err)
 	}
-	end, err := after(s.view.Position)
+	position := s.view.Position
+	end, err := after(position)
 	if err != nil {
 		return err
 	}
+	// What is known of thousands of tables is not needed any more, and the
+	// stream has its own.
+	s.scanner, s.view, s.ledger = nil, nil, nil
 	if !s.rules.Stream {
 		s.idle = true
-	} else if s.stream, err = openStream(ctx, s.db, s.view.Position); err != nil {
+	} else if s.stream, err = openStream(ctx, s.db, position); err != nil {
 		return err
 	}
 	b.End = end
@@ -432,7 +448,7 @@ func (s *source) Close(ctx context.Context) error {
 	if s.stream != nil {
 		return s.stream.Close(ctx)
 	}
-	if s.idle {
+	if s.scanner == nil { // the copy is complete
 		return nil
 	}
 	return s.closeScanner(ctx)

@@ -50,8 +50,12 @@ func openJournal(ctx context.Context, clients supervisor.Clients, topic string, 
 var forEver = map[string]string{"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1"}
 
 // Append implements capture.Journal.
-func (j *journal) Append(ctx context.Context, record []byte) error {
-	err := j.client.ProduceSync(ctx, &kgo.Record{Topic: j.topic, Partition: 0, Value: record}).FirstErr()
+func (j *journal) Append(ctx context.Context, records ...[]byte) error {
+	list := make([]*kgo.Record, len(records))
+	for i, r := range records {
+		list[i] = &kgo.Record{Topic: j.topic, Partition: 0, Value: r}
+	}
+	err := j.client.ProduceSync(ctx, list...).FirstErr()
 	if err != nil {
 		return fmt.Errorf("append to topic %s: %w", j.topic, err)
 	}

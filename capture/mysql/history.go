@@ -129,10 +129,10 @@ func serverCharset(sql string) (string, bool) {
 	return strings.ToLower(strings.TrimSpace(charset)), true
 }
 
-// record makes a statement durable. snapshot marks the definitions that a
+// record makes statements durable. snapshot marks the definitions that a
 // snapshot begins with.
-func (h *history) record(ctx context.Context, p *position, c *changed, snapshot bool) error {
-	if h.journal == nil || h.ahead[keyOf(p, c.database, c.sql)] {
+func (h *history) record(ctx context.Context, p *position, snapshot bool, list ...changed) error {
+	if h.journal == nil {
 		return nil
 	}
 	at := *p
@@ -143,20 +143,31 @@ func (h *history) record(ctx context.Context, p *position, c *changed, snapshot 
 	if snapshot {
 		pos = append(pos[:len(pos)-1], `,"snapshot":"INITIAL"}`...)
 	}
-	r := historyRecord{
-		Source: map[string]string{"server": h.cfg.prefix}, Position: json.RawMessage(pos), TimeMillis: time.Now().UnixMilli(),
-		Database: c.database, DDL: c.sql, TableChanges: make([]tableChange, len(c.changes)),
+	var records [][]byte
+	for i := range list {
+		c := &list[i]
+		if h.ahead[keyOf(p, c.database, c.sql)] {
+			continue
+		}
+		r := historyRecord{
+			Source: map[string]string{"server": h.cfg.prefix}, Position: json.RawMessage(pos), TimeMillis: time.Now().UnixMilli(),
+			Database: c.database, DDL: c.sql, TableChanges: make([]tableChange, len(c.changes)),
+		}
+		for i := range c.changes {
+			r.TableChanges[i] = newTableChange(&c.changes[i], h.cfg.values.comments)
+		}
+		var b bytes.Buffer
+		e := json.NewEncoder(&b)
+		e.SetEscapeHTML(false)
+		if err := e.Encode(&r); err != nil {
+			return fmt.Errorf("write the schema history %s: %w", h.cfg.history.topic, err)
+		}
+		records = append(records, bytes.TrimSuffix(b.Bytes(), []byte("\n")))
 	}
-	for i := range c.changes {
-		r.TableChanges[i] = newTableChange(&c.changes[i], h.cfg.values.comments)
+	if len(records) == 0 {
+		return nil
 	}
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	if err := e.Encode(&r); err != nil {
-		return fmt.Errorf("write the schema history %s: %w", h.cfg.history.topic, err)
-	}
-	if err := h.journal.Append(ctx, bytes.TrimSuffix(b.Bytes(), []byte("\n"))); err != nil {
+	if err := h.journal.Append(ctx, records...); err != nil {
 		return fmt.Errorf("write the schema history %s: %w", h.cfg.history.topic, err)
 	}
 	return nil

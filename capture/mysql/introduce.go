@@ -12,6 +12,10 @@ import (
 	"github.com/penstock/penstock/schema"
 )
 
+// recordsAtOnce is how many records of the schema history are on their way at a
+// time: one by one, those of thousands of tables would take a minute.
+const recordsAtOnce = 1000
+
 // introduce returns the statements that a snapshot's schema changes begin
 // with, as Debezium's do: those that bring a consumer of schema changes, or
 // the schema history, from any state to that of the captured databases. They
@@ -31,8 +35,8 @@ func (s *scanner) introduce(ctx context.Context, journal bool) ([]changed, error
 	}
 	list, err := s.introduction(ctx)
 	if err == nil && journal {
-		for i := range list {
-			if err = h.record(ctx, &s.position, &list[i], true); err != nil {
+		for part := range slices.Chunk(list, recordsAtOnce) {
+			if err = h.record(ctx, &s.position, true, part...); err != nil {
 				break
 			}
 		}

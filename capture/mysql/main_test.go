@@ -34,10 +34,12 @@ type journal struct {
 	records [][]byte
 }
 
-func (j *journal) Append(_ context.Context, record []byte) error {
+func (j *journal) Append(_ context.Context, records ...[]byte) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	j.records = append(j.records, bytes.Clone(record))
+	for _, r := range records {
+		j.records = append(j.records, bytes.Clone(r))
+	}
 	return nil
 }
 

@@ -93,7 +93,7 @@ func (s *source) apply(ctx context.Context, b *schema.Batch, q *queryEvent) erro
 	}
 	if st.Kind != ddl.TruncateStatement && s.history.wanted(&st) {
 		for _, c := range changedBy(&st, sql) {
-			if err := s.history.record(ctx, at, &c, false); err != nil {
+			if err := s.history.record(ctx, at, false, c); err != nil {
 				return err
 			}
 			if s.cfg.schemaChanges {

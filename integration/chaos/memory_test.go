@@ -29,41 +29,17 @@ func TestChaos_BigSnapshotInBoundedMemory(t *testing.T) {
 		fmt.Sprintf(`INSERT INTO big SELECT i, 'name ' || i, i / 100.0, TIMESTAMP '2024-01-01' + i * INTERVAL '1 second', repeat('x', (i %% 90)::int) FROM generate_series(1, %d) i`, rows),
 		`ALTER TABLE big SET LOGGED`, `ANALYZE big`)
 	prefix := kafka.Topic("big")
-	dir := t.TempDir()
-	rest := fmt.Sprintf("127.0.0.1:%d", servers.FreePort(t))
-	env := []string{
-		"PENSTOCK_DATA_DIR=" + filepath.Join(dir, "data"),
-		"PENSTOCK_LISTENERS=http://" + rest,
-		"PENSTOCK_BOOTSTRAP_SERVERS=" + strings.Join(kafka.Brokers(), ","),
-		"PENSTOCK_GROUP_ID=" + prefix,
-		"PENSTOCK_CONFIG_STORAGE_TOPIC=" + prefix + "-configs", "PENSTOCK_OFFSET_STORAGE_TOPIC=" + prefix + "-offsets", "PENSTOCK_STATUS_STORAGE_TOPIC=" + prefix + "-status",
-		"PENSTOCK_CONFIG_STORAGE_REPLICATION_FACTOR=1", "PENSTOCK_OFFSET_STORAGE_REPLICATION_FACTOR=1", "PENSTOCK_STATUS_STORAGE_REPLICATION_FACTOR=1",
-		"PENSTOCK_KEY_CONVERTER_SCHEMAS_ENABLE=false", "PENSTOCK_VALUE_CONVERTER_SCHEMAS_ENABLE=false",
-	}
-	for k, v := range map[string]string{
-		"connector.class": "postgres", "topic.prefix": prefix, "database.hostname": pg.Host, "database.port": strconv.Itoa(pg.Port),
+	began := time.Now()
+	d := alone(t, kafka, prefix, map[string]string{
+		"connector.class": "postgres", "database.hostname": pg.Host, "database.port": strconv.Itoa(pg.Port),
 		"database.user": pg.User, "database.password": pg.Password, "database.dbname": pg.Database, "table.include.list": "public.big",
 		"publication.autocreate.mode": "filtered", "slot.name": "big_" + strconv.FormatInt(time.Now().UnixNano(), 36),
-	} {
-		env = append(env, "PENSTOCK_CONNECTOR_BIG__"+strings.ToUpper(strings.ReplaceAll(k, ".", "_"))+"="+v)
-	}
-	d := &daemon.Daemon{Path: program(t), Dir: dir, REST: rest, Env: env}
-	t.Cleanup(func() {
-		if err := d.Kill(); err != nil {
-			t.Error(err)
-		}
 	})
 	cl, err := kgo.NewClient(kgo.SeedBrokers(kafka.Brokers()...))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer cl.Close()
-	began := time.Now()
-	startCtx, cancel := context.WithTimeout(ctx, 30*time.Second)
-	defer cancel()
-	if err := d.Start(startCtx); err != nil {
-		t.Fatal(err)
-	}
 	tick := time.NewTicker(200 * time.Millisecond)
 	defer tick.Stop()
 	deadline := time.After(5 * time.Minute)
@@ -101,4 +77,36 @@ func TestChaos_BigSnapshotInBoundedMemory(t *testing.T) {
 	if err := d.Stop(stopCtx); err != nil {
 		t.Errorf("SIGTERM: %v\n%s", err, d.Tail())
 	}
+}
+
+// alone starts a daemon with one source, whose topics begin with prefix.
+func alone(t *testing.T, kafka *servers.KafkaServer, prefix string, connector map[string]string) *daemon.Daemon {
+	t.Helper()
+	dir := t.TempDir()
+	rest := fmt.Sprintf("127.0.0.1:%d", servers.FreePort(t))
+	env := []string{
+		"PENSTOCK_DATA_DIR=" + filepath.Join(dir, "data"),
+		"PENSTOCK_LISTENERS=http://" + rest,
+		"PENSTOCK_BOOTSTRAP_SERVERS=" + strings.Join(kafka.Brokers(), ","),
+		"PENSTOCK_GROUP_ID=" + prefix,
+		"PENSTOCK_CONFIG_STORAGE_TOPIC=" + prefix + "-configs", "PENSTOCK_OFFSET_STORAGE_TOPIC=" + prefix + "-offsets", "PENSTOCK_STATUS_STORAGE_TOPIC=" + prefix + "-status",
+		"PENSTOCK_CONFIG_STORAGE_REPLICATION_FACTOR=1", "PENSTOCK_OFFSET_STORAGE_REPLICATION_FACTOR=1", "PENSTOCK_STATUS_STORAGE_REPLICATION_FACTOR=1",
+		"PENSTOCK_KEY_CONVERTER_SCHEMAS_ENABLE=false", "PENSTOCK_VALUE_CONVERTER_SCHEMAS_ENABLE=false",
+		"PENSTOCK_CONNECTOR_ALONE__TOPIC_PREFIX=" + prefix, "PENSTOCK_LOG_LEVEL=debug",
+	}
+	for k, v := range connector {
+		env = append(env, "PENSTOCK_CONNECTOR_ALONE__"+strings.ToUpper(strings.ReplaceAll(k, ".", "_"))+"="+v)
+	}
+	d := &daemon.Daemon{Path: program(t), Dir: dir, REST: rest, Env: env}
+	t.Cleanup(func() {
+		if err := d.Kill(); err != nil {
+			t.Error(err)
+		}
+	})
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	if err := d.Start(ctx); err != nil {
+		t.Fatal(err)
+	}
+	return d
 }
