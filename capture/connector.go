@@ -85,6 +85,14 @@ type Executor interface {
 	Execute(ctx context.Context, sql string) error
 }
 
+// Restorer is a Database that keeps something beside the positions without
+// which it cannot go on: MySQL's schema history.
+type Restorer interface {
+	// Restore makes anew, for a saved position, what is lost or damaged of
+	// that. The error says so if there is no way to know what it was.
+	Restore(ctx context.Context, at schema.Position) error
+}
+
 // Introducer is a Database that has events to publish before its stream even
 // if no rows are copied: MySQL's table definitions.
 type Introducer interface {

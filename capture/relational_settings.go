@@ -58,8 +58,6 @@ func SnapshotMode(value string) error {
 	switch value {
 	case "custom":
 		return errors.New("a Java class cannot be loaded here; configuration_based has a setting for each thing that it could decide")
-	case "recovery":
-		return errors.New("a lost schema history is not made anew by itself; when_needed copies the tables again, and their definitions with them")
 	default:
 		return nil
 	}
@@ -377,7 +375,7 @@ func snapshotSettings() []settings.Def {
 		},
 		{
 			Key: "snapshot.mode.configuration.based.snapshot.on.schema.error", Type: settings.Boolean, Default: "false", Importance: settings.Medium, Group: group, DisplayName: "Snapshot mode property based snapshot on schema error", Width: "MEDIUM",
-			Doc: "With snapshot.mode=configuration_based: whether to snapshot again when the schema history is lost.", Unsupported: "definitions are not read again by themselves; set snapshot.mode.configuration.based.snapshot.on.data.error, which copies the tables and their definitions",
+			Doc: "With snapshot.mode=configuration_based: whether to snapshot again when the schema history is lost.",
 		},
 		{
 			Key: "snapshot.mode.configuration.based.snapshot.on.data.error", Type: settings.Boolean, Default: "false", Importance: settings.Medium, Group: group, DisplayName: "Snapshot mode property based snapshot on data error", Width: "MEDIUM",

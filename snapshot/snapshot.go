@@ -32,6 +32,8 @@ const (
 	// WhenNeeded is Initial that also copies when the log no longer reaches
 	// back to the saved position.
 	WhenNeeded Mode = "when_needed"
+	// Recovery is NoData that makes a lost schema history anew.
+	Recovery Mode = "recovery"
 	// ConfigurationBased does what Config.Based says.
 	ConfigurationBased Mode = "configuration_based"
 )
@@ -46,6 +48,8 @@ type Rules struct {
 	// OnLoss has the tables copied when the log no longer reaches back to the
 	// saved position.
 	OnLoss bool
+	// Restore has a lost schema history made anew.
+	Restore bool
 }
 
 // rules are what a mode stands for.
@@ -71,6 +75,8 @@ func (c *Config) asked() (rules, error) {
 		return rules{Rules{Stream: true}, false}, nil
 	case WhenNeeded:
 		return rules{Rules{Stream: true, OnLoss: true}, true}, nil
+	case Recovery:
+		return rules{Rules{Stream: true, Restore: true}, false}, nil
 	case ConfigurationBased:
 		if !c.Based.Data && !c.Based.Stream {
 			return rules{}, fmt.Errorf("%w: configuration_based neither copies nor reads the log: set snapshot.mode.configuration.based.snapshot.data or .start.stream to true", ErrMode)
@@ -121,7 +127,7 @@ func Configured(v settings.Values) Config {
 	const based = "snapshot.mode.configuration.based."
 	c := Config{
 		Mode:  Mode(v.String("snapshot.mode")),
-		Based: Rules{Data: v.Bool(based + "snapshot.data"), Stream: v.Bool(based + "start.stream"), OnLoss: v.Bool(based + "snapshot.on.data.error")},
+		Based: Rules{Data: v.Bool(based + "snapshot.data"), Stream: v.Bool(based + "start.stream"), OnLoss: v.Bool(based + "snapshot.on.data.error"), Restore: v.Bool(based + "snapshot.on.schema.error")},
 	}
 	if v.IsSet("snapshot.max.threads") {
 		c.Sessions = int(v.Int("snapshot.max.threads"))
@@ -205,6 +211,11 @@ func (w *wrapped) openAt(ctx context.Context, from schema.Position) (capture.Sou
 	case !w.Stream:
 		w.Logger.Info("the snapshot is complete, and the log is not to be read", "connector", w.Name, "mode", string(w.Mode))
 		return idle{}, nil
+	}
+	if r, ok := w.db.(capture.Restorer); ok && w.Restore {
+		if err := r.Restore(ctx, o.log); err != nil {
+			return nil, fmt.Errorf("make the schema history anew: %w", err)
+		}
 	}
 	return openStream(ctx, w.db, o.log)
 }

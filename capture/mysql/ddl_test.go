@@ -126,7 +126,7 @@ func TestDefinitions_WithoutHistoryAndMetadataAreLost(t *testing.T) {
 	if !errors.Is(err, capture.ErrPositionLost) || !capture.IsPermanent(err) {
 		t.Fatalf("error %v", err)
 	}
-	if !strings.Contains(err.Error(), "binlog_row_metadata = FULL") {
+	if !strings.Contains(err.Error(), "snapshot.mode=recovery") {
 		t.Errorf("no remedy in %v", err)
 	}
 }

@@ -22,7 +22,11 @@ type history struct {
 	cfg     *config
 	tables  *ddl.Catalogue
 	journal capture.Journal // nil if there is none
-	found   bool            // there is something for the position
+	// found says that there is something for the position, introduced that it
+	// has the definitions that a snapshot begins with. damaged is a record that
+	// cannot be read, with no such definitions after it.
+	found, introduced bool
+	damaged           error
 	// applied holds, during the replay, what has been applied: a statement
 	// that was met again after a crash may be in a journal twice, and altering
 	// a table twice is not the same as once. ahead holds what the journal has
@@ -82,7 +86,8 @@ func (h *history) replay(record []byte, at *position) error {
 	}
 	var r historyRecord
 	if err := json.Unmarshal(record, &r); err != nil {
-		return fmt.Errorf("record %s: %w", brief(string(record)), err)
+		h.damaged = fmt.Errorf("record %s: %w", brief(string(record)), err)
+		return nil
 	}
 	if r.Source["server"] != "" && r.Source["server"] != h.cfg.prefix {
 		return nil // Debezium lets connectors share a topic
@@ -92,22 +97,27 @@ func (h *history) replay(record []byte, at *position) error {
 		Snapshot any `json:"snapshot"`
 	}
 	if err := json.Unmarshal(r.Position, &p); err != nil {
-		return fmt.Errorf("record %s: position: %w", brief(string(record)), err)
+		h.damaged = fmt.Errorf("record %s: position: %w", brief(string(record)), err)
+		return nil
 	}
 	there := p.before(at, h.cfg.flavor)
 	if p.Snapshot != nil {
 		there = p.atOrBefore(at, h.cfg.flavor)
+	}
+	charset, isCharset := serverCharset(r.DDL)
+	if there && p.Snapshot != nil && isCharset {
+		h.introduced, h.damaged = true, nil
 	}
 	key := keyOf(&p.position, r.Database, r.DDL)
 	switch {
 	case !there:
 		h.ahead[key] = true
 		return nil
-	case h.applied[key]:
+	case h.applied[key] && p.Snapshot == nil: // what a snapshot begins with makes everything anew
 		return nil
 	}
 	h.applied[key], h.found = true, true
-	if charset, ok := serverCharset(r.DDL); ok {
+	if isCharset {
 		h.tables.Charset = charset
 		return nil
 	}

@@ -169,7 +169,7 @@ func readerSettings() []settings.Def {
 		{
 			Key: "snapshot.mode", Type: settings.String, Default: "initial", Importance: settings.Low, Group: groupConnector, DisplayName: "Snapshot mode", Width: "SHORT",
 			Doc: "When the tables are copied: initial, once before the log is read; initial_only, then stop; always, at every start; " +
-				"when_needed, also when the log no longer reaches back far enough; no_data, never.",
+				"when_needed, also when the log no longer reaches back far enough; no_data, never; recovery, never, and a schema history that is lost or damaged is made anew.",
 			OneOf: []string{"always", "initial_only", "configuration_based", "when_needed", "initial", "custom", "no_data", "recovery"},
 		},
 		{

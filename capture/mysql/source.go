@@ -140,10 +140,14 @@ func openSource(ctx context.Context, d *database, from schema.Position) (_ *sour
 	if s.history, err = openHistory(ctx, d.cfg, d.env, &at, s.server); err != nil {
 		return nil, err
 	}
-	if s.server.metadata != "FULL" && !s.history.found {
-		return nil, capture.Permanent(fmt.Errorf("the schema history %s has nothing for the saved position, and the server does not log them: "+
-			"run SET GLOBAL binlog_row_metadata = FULL before the next changes, or let snapshot.mode=when_needed copy the tables again: %w",
-			d.cfg.history.topic, capture.ErrPositionLost))
+	if s.server.metadata != "FULL" && (!s.history.found || s.history.damaged != nil) {
+		what := "has nothing for the saved position"
+		if s.history.damaged != nil {
+			what = "is damaged (" + s.history.damaged.Error() + ")"
+		}
+		return nil, capture.Permanent(fmt.Errorf("the schema history %s %s, and the server does not log definitions: "+
+			"set snapshot.mode=recovery, which makes it anew if no table was altered since: %w",
+			d.cfg.history.topic, what, capture.ErrPositionLost))
 	}
 	if err := s.startAt(ctx, at); err != nil {
 		return nil, err

@@ -43,6 +43,8 @@ type survey struct {
 	// anew is why the position does not do; altered is a table that was altered
 	// after it, so that its definition at the position is not known.
 	anew, altered string
+	// capturedOnly leaves out a table that is altered and not captured.
+	capturedOnly bool
 }
 
 // logBefore returns where to look for what concerns the position that is about
@@ -365,7 +367,7 @@ func (v *survey) change(database, name string, fresh bool) {
 	t := v.fold(database, name)
 	switch {
 	case v.fresh[t] || !v.scanner.db.cfg.filter.Namespace(database):
-	case fresh:
+	case fresh, v.capturedOnly && !v.scanner.db.cfg.filter.Table(database, "", name):
 		v.fresh[t] = true
 	default:
 		v.altered = "the table " + database + "." + name
