@@ -2,6 +2,7 @@ package capture
 
 import (
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -18,6 +19,7 @@ type Filter struct {
 	namespaces, tables, columns rule
 	snapshot                    []pattern
 	keys                        []KeyColumns
+	selects                     map[string]string
 }
 
 // rule is an include list or an exclude list.
@@ -78,7 +80,50 @@ func NewFilter(v settings.Values, namespace string, builtin func(name string) bo
 	}
 	f.keys, _ = ParseKeyColumns(v.Raw()["message.key.columns"]) // its own check reports what is wrong
 	_, invalid := ParseColumnRules(v.Raw())
+	problems = append(problems, invalid...)
+	f.selects, invalid = parseSelects(v.Raw())
 	return f, append(problems, invalid...)
+}
+
+const selectSetting = "snapshot.select.statement.overrides"
+
+// parseSelects reads the statements that a snapshot reads tables by.
+func parseSelects(raw map[string]string) (map[string]string, settings.Problems) {
+	selects := map[string]string{}
+	var problems settings.Problems
+	for name := range strings.SplitSeq(raw[selectSetting], ",") {
+		if name = strings.TrimSpace(name); name == "" {
+			continue
+		}
+		sql := strings.TrimRight(strings.TrimSpace(raw[selectSetting+"."+name]), "; \t\n")
+		if sql == "" {
+			problems = append(problems, settings.Problem{Key: selectSetting, Message: fmt.Sprintf(
+				"The '%s' value is invalid: there is no %[1]s.%s with the SELECT for that table", selectSetting, name)})
+			continue
+		}
+		selects[name] = sql
+	}
+	for _, key := range slices.Sorted(maps.Keys(raw)) {
+		// Else rows that were to be left out would be copied.
+		if name, ok := strings.CutPrefix(key, selectSetting+"."); ok && selects[name] == "" && strings.TrimSpace(raw[key]) != "" {
+			problems = append(problems, settings.Problem{Key: key, Message: fmt.Sprintf("The '%s' setting has no effect unless %s lists %s", key, selectSetting, name)})
+		}
+	}
+	return selects, problems
+}
+
+// Select returns the statement that a snapshot reads a table's rows by and its
+// setting; both are empty if the table has none.
+func (f *Filter) Select(database, schema, table string) (sql, setting string) {
+	name := namespaceOf(database, schema) + "." + table
+	if sql = f.selects[name]; sql == "" && schema != "" {
+		name = database + "." + name
+		sql = f.selects[name]
+	}
+	if sql == "" {
+		return "", ""
+	}
+	return sql, selectSetting + "." + name
 }
 
 // rawList returns a list's text; v.List would have split it.

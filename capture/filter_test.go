@@ -144,3 +144,28 @@ func TestRelationalSettings_EveryDefinitionOnceAndComplete(t *testing.T) {
 		t.Errorf("a minimal configuration has problems: %v", problems)
 	}
 }
+
+func TestFilter_Select(t *testing.T) {
+	t.Parallel()
+	f, problems := newFilter(t, map[string]string{
+		"snapshot.select.statement.overrides":          "s.a, db.s.b,,s.none",
+		"snapshot.select.statement.overrides.s.a":      " SELECT 1 ;\n",
+		"snapshot.select.statement.overrides.db.s.b":   "SELECT 2",
+		"snapshot.select.statement.overrides.s.other":  "SELECT 3",
+		"snapshot.select.statement.overrides.s.absent": "",
+	})
+	for _, want := range []string{"snapshot.select.statement.overrides.s.none with the SELECT", "s.other' setting has no effect unless"} {
+		if !slices.ContainsFunc(problems, func(p settings.Problem) bool { return strings.Contains(p.Message, want) }) {
+			t.Errorf("no problem says %q: %v", want, problems)
+		}
+	}
+	if len(problems) != 2 {
+		t.Errorf("problems: %v", problems)
+	}
+	for table, want := range map[string]string{"a": "SELECT 1", "b": "SELECT 2", "other": ""} {
+		sql, setting := f.Select("db", "s", table)
+		if sql != want || (setting == "") != (want == "") {
+			t.Errorf("%s: %q of %q, want %q", table, sql, setting, want)
+		}
+	}
+}

@@ -504,7 +504,7 @@ func eventSettings() []settings.Def {
 		},
 		{
 			Key: "snapshot.select.statement.overrides", Type: settings.String, Importance: settings.Medium, Group: group, DisplayName: "List of tables where the default select statement used during snapshotting should be overridden.", Width: "LONG",
-			Doc: "Tables whose rows a snapshot reads with a SELECT of the user's own.", Unsupported: noRuleYet,
+			Doc: "Tables whose rows a snapshot reads with a SELECT of the user's own, which snapshot.select.statement.overrides.<table> has. It has to have all columns that are captured.",
 		},
 		{
 			Key: "column.mask.hash.([^.]+).with.salt.(.+)", Type: settings.String, Importance: settings.Medium, Group: group, DisplayName: "Mask Columns Using Hash and Salt", Width: "LONG",

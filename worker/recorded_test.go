@@ -241,6 +241,11 @@ func (c *conversation) hold(exchanges []exchange) (equal, deviating int) {
 			// Otherwise what comes next may still see the state from before.
 			eventually(c.t, c.worker, "the restart begins", func() bool { return c.restarts() > restarts })
 		}
+		if connector, ok := strings.CutSuffix(e.Path, "/stop"); ok && e.Method == http.MethodPut && e.Status == http.StatusNoContent {
+			// Likewise: a connector that is stopped has no tasks in a moment.
+			tasks := exchange{Method: http.MethodGet, Path: connector + "/tasks"}
+			eventually(c.t, c.worker, "the tasks are gone", func() bool { return string(bytes.TrimSpace(c.ask(tasks).body)) == "[]" })
+		}
 		// A state right after a change may still be the former one, so an answer
 		// is asked for again until it is as it is to be. Reading changes nothing.
 		if e.Method == http.MethodGet && strings.HasPrefix(e.Path, "/connectors") {

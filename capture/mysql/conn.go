@@ -52,6 +52,8 @@ const (
 	errTooManyConnections = 1040
 	errQueryInterrupted   = 1317
 	errSecureTransport    = 3159
+	errBadField           = 1054
+	errDupField           = 1060
 	errNoSuchTable        = 1146
 )
 

@@ -172,6 +172,7 @@ type scanPlan struct {
 	sql      string // without WHERE
 	decoders []textDecoder
 	key      string // the column that chunks go by, quoted; empty if there is none
+	setting  string // of the user's own SELECT, if there is one
 	source   schema.Row
 }
 
@@ -238,7 +239,11 @@ func newScanPlan(cfg *config, d *definition) (*scanPlan, error) {
 	if list.Len() == 0 {
 		return nil, errors.New("no column is captured")
 	}
-	p.sql = "SELECT " + list.String() + " FROM " + ident(d.database) + "." + ident(d.name)
+	from := ident(d.database) + "." + ident(d.name)
+	if sql, setting := cfg.filter.Select(d.database, "", d.name); sql != "" {
+		from, p.setting = "("+sql+"\n) AS penstock_rows", setting // a comment may end the statement
+	}
+	p.sql = "SELECT " + list.String() + " FROM " + from
 	if len(d.key) == 1 {
 		if c := &d.columns[d.key[0]]; types[c.Type] == integers {
 			p.key = ident(c.Name)
@@ -250,7 +255,7 @@ func newScanPlan(cfg *config, d *definition) (*scanPlan, error) {
 // bounds cuts a large table by equal ranges of its key.
 func (s *scanner) bounds(ctx context.Context, p *scanPlan, rows int64) ([]string, error) {
 	chunks := min(rows/rowsPerChunk, maxChunks)
-	if p.key == "" || chunks < 2 {
+	if p.key == "" || p.setting != "" || chunks < 2 {
 		return nil, nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
@@ -298,6 +303,9 @@ func cutRange(low, high string, parts int64) []string {
 
 // scanError explains why rows cannot be read.
 func (s *scanner) scanError(t *schema.Table, err error) error {
+	if p := s.plans[t]; p != nil && p.setting != "" && isServerError(err, errParse, errBadField, errDupField, errNoSuchTable) {
+		return capture.Permanent(fmt.Errorf("read table %s by %s, whose SELECT has to have the captured columns by their names: %w", t.Path(), p.setting, err))
+	}
 	switch {
 	case isServerError(err, errTableDefChanged):
 		return fmt.Errorf("table %s was altered while the snapshot began, which has to begin anew: %w", t.Path(), err)

@@ -1,6 +1,7 @@
 package mysql_test
 
 import (
+	"context"
 	"fmt"
 	"regexp"
 	"strings"
@@ -283,5 +284,36 @@ func TestDatabase_ExecutesStatements(t *testing.T) {
 	equal(t, r.until(2), "beats c id=1 n=1", "beats u id=1 n=1 -> id=1 n=2")
 	if err := executor.Execute(t.Context(), "INSERT INTO nowhere VALUES (1)"); err == nil {
 		t.Error("no error for a table that is not there")
+	}
+}
+
+func TestScanner_SelectOfTheUsersOwn(t *testing.T) {
+	t.Parallel()
+	const setting = "snapshot.select.statement.overrides"
+	for name, maria := range map[string]bool{"mysql": false, "mariadb": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server := servers.MySQL(t)
+			if maria {
+				server = servers.MariaDB(t)
+			}
+			orders := server.Database + ".orders"
+			b := setup(t, server, setting, orders, setting+"."+orders, "SELECT note, id, upper(state) AS state FROM "+orders+" WHERE state <> 'done' -- only these;\n; ")
+			b.exec("CREATE TABLE orders (id int PRIMARY KEY, state varchar(10), note varchar(10))", "INSERT INTO orders VALUES (1, 'done', 'a'), (2, 'open', 'b'), (3, 'new', 'c')")
+			rows, _ := b.snapshot(2)
+			equal(t, rows, `orders r id=2 state="OPEN" note="b"`, `orders r id=3 state="NEW" note="c"`)
+
+			b = setup(t, server, setting, orders, setting+"."+orders, "SELECT id FROM "+orders)
+			scanner := b.db.Scanner()
+			defer func() { _ = scanner.Close(context.Background()) }() // it has failed
+			view, err := scanner.Begin(t.Context(), 1, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = view.Sessions[0].Scan(t.Context(), view.Tables[0].Table, "", "")
+			if !capture.IsPermanent(err) || !strings.Contains(err.Error(), setting+"."+orders) {
+				t.Errorf("error %v", err)
+			}
+		})
 	}
 }

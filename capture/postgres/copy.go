@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -50,7 +51,11 @@ func (r *rows) Next(ctx context.Context, b *schema.Batch) (done bool, err error)
 				return false, capture.Permanent(err)
 			}
 		case *pgproto3.ErrorResponse:
-			return false, copyError(pgconn.ErrorResponseToPgError(m), r.plan.table.Path(), r.user)
+			err := pgconn.ErrorResponseToPgError(m)
+			if r.plan.setting != "" && strings.HasPrefix(err.Code, "42") { // syntax, and names that are none
+				return false, capture.Permanent(fmt.Errorf("copy table %s by %s, whose SELECT has to have the captured columns by their names and the tables with their schemas: %w", r.plan.table.Path(), r.plan.setting, err))
+			}
+			return false, copyError(err, r.plan.table.Path(), r.user)
 		case *pgproto3.ReadyForQuery:
 			r.done = true
 		case *pgproto3.CopyOutResponse, *pgproto3.CopyDone, *pgproto3.CommandComplete,

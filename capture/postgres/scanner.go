@@ -35,6 +35,7 @@ type scanPlan struct {
 	selects, from string
 	keyColumn     string // quoted; empty if the table is copied whole
 	keyType       string // as SQL writes it
+	setting       string // of the user's own SELECT, if there is one
 }
 
 // Begin implements capture.Scanner.
@@ -276,7 +277,11 @@ func (sc *scanner) planScan(t sourceTable, info *tableInfo, types map[uint32]*ty
 	for i, c := range p.columns {
 		names[i] = identifier(c.name)
 	}
-	return &scanPlan{plan: p, selects: strings.Join(names, ", "), from: qualified(t.schema, t.name)}, nil
+	plan := &scanPlan{plan: p, selects: strings.Join(names, ", "), from: qualified(t.schema, t.name)}
+	if sql, setting := sc.filter.Select(sc.dbname, t.schema, t.name); sql != "" {
+		plan.from, plan.setting = "("+sql+"\n) AS penstock_rows", setting // a comment may end the statement
+	}
+	return plan, nil
 }
 
 // Close implements capture.Scanner.
@@ -354,7 +359,7 @@ func (sc *scanner) bounds(ctx context.Context, conn *pgconn.PgConn, t sourceTabl
 	// Also for small tables: they may have been cut by an earlier view.
 	p.keyColumn, p.keyType = identifier(key.name), keyType
 	chunks := min(rows/rowsPerChunk, maxChunks)
-	if chunks < 2 {
+	if chunks < 2 || p.setting != "" {
 		return nil, nil
 	}
 	if isInt && len(info.key) == 1 {

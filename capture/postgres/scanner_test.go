@@ -380,3 +380,33 @@ func (b *bundle) asNewUser(attributes string) {
 	b.raw["database.user"], b.raw["database.password"] = name, "pw"
 	b.db = b.open()
 }
+
+func TestScanner_SelectOfTheUsersOwn(t *testing.T) {
+	t.Parallel()
+	const setting = "snapshot.select.statement.overrides"
+	server := servers.Postgres(t)
+	b := setup(t, server, setting, "public.orders, s.b", setting+".public.orders",
+		"SELECT note, id, upper(state) AS state, 1 AS more FROM public.orders WHERE state <> 'done' -- only these;\n; ", setting+".s.b", "SELECT * FROM s.b")
+	b.exec(`CREATE TABLE orders (id int PRIMARY KEY, state text, note text)`, `INSERT INTO orders VALUES (1, 'done', 'a'), (2, 'open', 'b'), (3, 'new', 'c')`,
+		`CREATE TABLE plain (id int PRIMARY KEY)`, `INSERT INTO plain VALUES (1)`, `ANALYZE`,
+		`UPDATE pg_class SET reltuples = 450000 WHERE relname = 'orders'`)
+	got := copyTables(t, b.begin(2, nil))
+	if rows := got["public.orders"]; !slices.Equal(rows, []string{`r public.orders {id:2 state:"OPEN" note:"b"}`, `r public.orders {id:3 state:"NEW" note:"c"}`}) {
+		t.Errorf("got %q", rows)
+	}
+	if len(got["public.plain"]) != 1 {
+		t.Errorf("got %q", got["public.plain"])
+	}
+
+	b = setup(t, server, setting, "public.orders", setting+".public.orders", "SELECT id FROM public.orders", "table.include.list", "public.orders")
+	view := b.begin(1, nil)
+	rows, err := view.Sessions[0].Scan(t.Context(), view.Tables[0].Table, "", "")
+	if err == nil {
+		var batch schema.Batch
+		_, err = rows.Next(t.Context(), &batch)
+		_ = rows.Close() // the error is above
+	}
+	if !capture.IsPermanent(err) || !strings.Contains(err.Error(), setting+".public.orders") {
+		t.Errorf("error %v", err)
+	}
+}

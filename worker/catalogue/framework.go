@@ -164,8 +164,9 @@ func prefixes() []string {
 		"key.converter.", "value.converter.", "header.converter.", "transforms.", "predicates.", "topic.creation.",
 		"producer.override.", "consumer.override.", "admin.override.",
 		"schema.history.internal.producer.", "schema.history.internal.consumer.", "driver.", "database.driver.",
+		"snapshot.select.statement.overrides.",
 		// Of what is refused by another setting, such as signal.enabled.channels.
-		"signal.kafka.", "signal.consumer.", "snapshot.select.statement.overrides.",
+		"signal.kafka.", "signal.consumer.",
 	}
 }
 
