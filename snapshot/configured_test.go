@@ -26,6 +26,10 @@ func TestConfigured(t *testing.T) {
 				map[string]string{"snapshot.mode": "configuration_based", based + "snapshot.data": "true", based + "snapshot.schema": "true", based + "snapshot.on.data.error": "true"},
 				snapshot.Config{Mode: snapshot.ConfigurationBased, Based: snapshot.Rules{Data: true, OnLoss: true}},
 			},
+			"schema": {
+				map[string]string{"snapshot.mode": "configuration_based", based + "start.stream": "true", based + "snapshot.on.schema.error": "true"},
+				snapshot.Config{Mode: snapshot.ConfigurationBased, Based: snapshot.Rules{Stream: true, Restore: true}},
+			},
 			"stream": {
 				map[string]string{"snapshot.mode": "configuration_based", based + "start.stream": "true"},
 				snapshot.Config{Mode: snapshot.ConfigurationBased, Based: snapshot.Rules{Stream: true}},

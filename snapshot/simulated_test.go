@@ -623,6 +623,48 @@ func TestSnapshot_MarksFirstAndLastRows(t *testing.T) {
 	}
 }
 
+// restored notes what it is to restore.
+type restored struct {
+	*database
+	at  []string
+	err error
+}
+
+func (r *restored) Restore(_ context.Context, at schema.Position) error {
+	r.at = append(r.at, string(at))
+	return r.err
+}
+
+func TestSnapshot_Recovery(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		name string
+		mode snapshot.Mode
+		from schema.Position
+		want []string
+		err  error
+	}{
+		{"a position", snapshot.Recovery, schema.Position(`{"at":3}`), []string{`{"at":3}`}, nil},
+		{"a copy's end", snapshot.Recovery, schema.Position(`{"last_snapshot_record":true,"at":3,"snapshot":"INITIAL","snapshot_completed":true}`), []string{`{"at":3}`}, nil},
+		{"nothing to restore for", snapshot.Recovery, nil, nil, nil},
+		{"another mode", snapshot.Initial, schema.Position(`{"at":3}`), nil, nil},
+		{"impossible", snapshot.Recovery, schema.Position(`{"at":3}`), []string{`{"at":3}`}, capture.ErrPositionLost},
+	} {
+		d := newDatabase(1, 2)
+		d.write(10)
+		r := &restored{database: d, err: tc.err}
+		src, err := snapshot.Wrap(r, config(tc.mode, 2))(t.Context(), tc.from)
+		if !errors.Is(err, tc.err) || !slices.Equal(r.at, tc.want) {
+			t.Errorf("%s: restored at %q, want %q; error %v", tc.name, r.at, tc.want, err)
+		}
+		if err == nil {
+			if err := src.Close(t.Context()); err != nil {
+				t.Errorf("%s: close: %v", tc.name, err)
+			}
+		}
+	}
+}
+
 func TestSnapshot_Modes(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
@@ -668,7 +710,9 @@ func TestSnapshot_Modes(t *testing.T) {
 		{"configuration_based, position of an unfinished snapshot", based(snapshot.Rules{Stream: true, OnLoss: true}), unfinished, false, true, true, nil},
 		{"configuration_based, neither copies nor streams", based(snapshot.Rules{OnLoss: true}), nil, false, false, false, snapshot.ErrMode},
 		{"custom", config("custom", 2), nil, false, false, false, snapshot.ErrMode},
-		{"recovery", config("recovery", 2), streaming, false, false, false, snapshot.ErrMode},
+		{"recovery, first start", config(snapshot.Recovery, 2), nil, false, false, true, nil},
+		{"recovery, streaming", config(snapshot.Recovery, 2), streaming, false, false, true, nil},
+		{"recovery, position lost", config(snapshot.Recovery, 2), streaming, true, false, true, capture.ErrPositionLost},
 	} {
 		d := newDatabase(1, 2)
 		d.write(10)

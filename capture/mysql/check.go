@@ -247,7 +247,7 @@ func (k *checker) replicas(ctx context.Context) error {
 // tables looks for the tables that are to be captured.
 func (k *checker) tables(ctx context.Context) error {
 	s := &scanner{db: k.db, main: k.conn}
-	all, err := s.list(ctx, true)
+	all, err := s.list(ctx)
 	if err != nil {
 		return err
 	}

@@ -107,20 +107,20 @@ func (s *scanner) part() {
 // listTables brings the tables up to date. Estimates, which take their time,
 // stay as they were the first time.
 func (s *scanner) listTables(ctx context.Context) (err error) {
-	first := s.tables == nil
-	rows := make(map[tableName]int64, len(s.tables))
-	for _, t := range s.tables {
-		rows[t.tableName] = t.rows
-	}
-	if s.tables, err = s.list(ctx, first); err != nil {
+	if s.tables, err = s.list(ctx); err != nil {
 		return err
 	}
-	for i := range s.tables {
-		if n, ok := rows[s.tables[i].tableName]; ok {
-			s.tables[i].rows = n
+	s.part()
+	if s.rows == nil {
+		if s.rows, err = s.estimate(ctx, s.captured); err != nil {
+			return err
 		}
 	}
-	s.part()
+	for i := range s.captured {
+		if n, ok := s.rows[s.captured[i].tableName]; ok {
+			s.captured[i].rows = n
+		}
+	}
 	return nil
 }
 

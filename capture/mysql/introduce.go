@@ -16,6 +16,10 @@ import (
 // time: one by one, those of thousands of tables would take a minute.
 const recordsAtOnce = 1000
 
+// changesAtOnce is how many schema changes a batch has: each is as large as
+// hundreds of rows, and many batches are under way.
+const changesAtOnce = 100
+
 // introduce returns the statements that a snapshot's schema changes begin
 // with, as Debezium's do: those that bring a consumer of schema changes, or
 // the schema history, from any state to that of the captured databases. They
@@ -88,7 +92,7 @@ func (s *scanner) preface(list []changed) func(*schema.Batch) bool {
 	k := newSchemaChanges(s.db.cfg)
 	return func(b *schema.Batch) bool {
 		micros := time.Now().Add(s.ahead).UnixMicro()
-		for ; len(list) > 0 && !b.Full(); list = list[1:] {
+		for ; len(list) > 0 && !b.Full() && len(b.Events) < changesAtOnce; list = list[1:] {
 			source := b.Row(sourceFields)
 			copy(source, k.constants(&list[0]))
 			source[srcTsMs], source[srcTsUs], source[srcTsNs] = schema.Int(micros/1000), schema.Int(micros), schema.Int(micros*1000)

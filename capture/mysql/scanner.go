@@ -37,6 +37,7 @@ type scanner struct {
 	// The tables of captured databases, and their definitions at the position.
 	tables           []listed
 	captured, others []listed
+	rows             map[tableName]int64 // estimates, of captured tables
 	catalogue        *ddl.Catalogue
 	statements       []definedBy
 	// ahead is how far the server's clock is before ours.
@@ -134,18 +135,9 @@ func (s *scanner) connect(ctx context.Context) (*conn, error) {
 }
 
 // list returns the tables of all databases that are captured, system databases
-// left out, in the order of their names; on demand with estimates of their
-// rows, which the server may have to open them for.
-func (s *scanner) list(ctx context.Context, estimates bool) ([]listed, error) {
-	rows := "NULL"
-	if estimates {
-		rows = "TABLE_ROWS"
-		// Fresh ones; the variable is not there before 8.0.
-		if err := s.main.exec(ctx, "SET SESSION information_schema_stats_expiry = 0"); err != nil && !isServerError(err) {
-			return nil, err
-		}
-	}
-	r, err := s.main.query(ctx, "SELECT TABLE_SCHEMA, TABLE_NAME, "+rows+" FROM information_schema.TABLES "+
+// left out, in the order of their names.
+func (s *scanner) list(ctx context.Context) ([]listed, error) {
+	r, err := s.main.query(ctx, "SELECT TABLE_SCHEMA, TABLE_NAME FROM information_schema.TABLES "+
 		"WHERE TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED') AND TABLE_SCHEMA NOT IN ('information_schema', 'performance_schema', 'mysql', 'sys')")
 	if err != nil {
 		return nil, err
@@ -153,9 +145,6 @@ func (s *scanner) list(ctx context.Context, estimates bool) ([]listed, error) {
 	var tables []listed
 	for _, row := range r.rows {
 		t := listed{tableName: tableName{row[0].text, row[1].text}, rows: -1}
-		if !row[2].null {
-			t.rows = number(row[2].text)
-		}
 		if s.db.cfg.filter.Namespace(t.database) {
 			tables = append(tables, t)
 		}
@@ -164,6 +153,45 @@ func (s *scanner) list(ctx context.Context, estimates bool) ([]listed, error) {
 		return cmp.Or(strings.Compare(a.database, b.database), strings.Compare(a.name, b.name))
 	})
 	return tables, nil
+}
+
+// estimatesAtOnce is how many tables' rows are asked for at a time.
+const estimatesAtOnce = 500
+
+// estimate returns about how many rows tables have. The server opens each of
+// them for that, so it is not asked for those that are not copied.
+func (s *scanner) estimate(ctx context.Context, tables []listed) (map[tableName]int64, error) {
+	// Fresh ones; the variable is not there before 8.0.
+	if err := s.main.exec(ctx, "SET SESSION information_schema_stats_expiry = 0"); err != nil && !isServerError(err) {
+		return nil, err
+	}
+	rows := make(map[tableName]int64, len(tables))
+	for part := range slices.Chunk(tables, estimatesAtOnce) {
+		// A comparison for each database, so that the server finds the tables by
+		// their names.
+		var where strings.Builder
+		for i, t := range part {
+			switch {
+			case i == 0:
+				where.WriteString("TABLE_SCHEMA = " + quote(t.database) + " AND TABLE_NAME IN (")
+			case part[i-1].database != t.database:
+				where.WriteString(") OR TABLE_SCHEMA = " + quote(t.database) + " AND TABLE_NAME IN (")
+			default:
+				where.WriteByte(',')
+			}
+			where.WriteString(quote(t.name))
+		}
+		r, err := s.main.query(ctx, "SELECT TABLE_SCHEMA, TABLE_NAME, TABLE_ROWS FROM information_schema.TABLES WHERE "+where.String()+")")
+		if err != nil {
+			return nil, err
+		}
+		for _, row := range r.rows {
+			if !row[2].null {
+				rows[tableName{row[0].text, row[1].text}] = number(row[2].text)
+			}
+		}
+	}
+	return rows, nil
 }
 
 // scanPlan reads the rows of one table.

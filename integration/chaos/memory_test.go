@@ -92,7 +92,7 @@ func alone(t *testing.T, kafka *servers.KafkaServer, prefix string, connector ma
 		"PENSTOCK_CONFIG_STORAGE_TOPIC=" + prefix + "-configs", "PENSTOCK_OFFSET_STORAGE_TOPIC=" + prefix + "-offsets", "PENSTOCK_STATUS_STORAGE_TOPIC=" + prefix + "-status",
 		"PENSTOCK_CONFIG_STORAGE_REPLICATION_FACTOR=1", "PENSTOCK_OFFSET_STORAGE_REPLICATION_FACTOR=1", "PENSTOCK_STATUS_STORAGE_REPLICATION_FACTOR=1",
 		"PENSTOCK_KEY_CONVERTER_SCHEMAS_ENABLE=false", "PENSTOCK_VALUE_CONVERTER_SCHEMAS_ENABLE=false",
-		"PENSTOCK_CONNECTOR_ALONE__TOPIC_PREFIX=" + prefix, "PENSTOCK_LOG_LEVEL=debug",
+		"PENSTOCK_CONNECTOR_ALONE__TOPIC_PREFIX=" + prefix,
 	}
 	for k, v := range connector {
 		env = append(env, "PENSTOCK_CONNECTOR_ALONE__"+strings.ToUpper(strings.ReplaceAll(k, ".", "_"))+"="+v)

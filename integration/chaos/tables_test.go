@@ -3,7 +3,6 @@ package chaos
 import (
 	"fmt"
 	"math/rand/v2"
-	"os/exec"
 	"strconv"
 	"strings"
 	"testing"
@@ -92,12 +91,16 @@ func manyTablesInMySQL(t *testing.T, tables int) manyTables {
 	}
 }
 
-// TestChaos_ManyTables starts on a database of ten thousand tables, with half of
-// those that have rows captured and with all, and holds the daemon's peak
-// resident set under 150 and 500 MB.
+// TestChaos_ManyTables starts on a database of many tables, with half of those
+// that have rows captured and with all, and holds the daemon's peak resident
+// set under bounds. MySQL takes a minute to make the ten thousand that they are
+// meant for, so a fifth of that is what is made unless CHAOS_TABLES says so.
 func TestChaos_ManyTables(t *testing.T) {
-	// The bounds hold however many there are.
-	tables := int(number(t, "CHAOS_TABLES", 1_000, 10_000, "fewer tables fit into the bounds whatever is done with them"))
+	tables := int(number(t, "CHAOS_TABLES", 1_000, 2_000, "fewer tables fit into the bounds whatever is done with them"))
+	some, all := 150_000_000, 500_000_000
+	if tables < 10_000 {
+		some, all = 100_000_000, 180_000_000
+	}
 	for name, make := range map[string]func(*testing.T, int) manyTables{"postgres": manyTablesInPostgres, "mysql": manyTablesInMySQL} {
 		t.Run(name, func(t *testing.T) {
 			began := time.Now()
@@ -108,8 +111,8 @@ func TestChaos_ManyTables(t *testing.T) {
 				name, include, late string
 				rows, bound         int
 			}{
-				{"some", m.some, "small_0", 3 * small / 2, 150_000_000},
-				{"all", m.all, "small_1", 3*small + 1, 500_000_000}, // with the one that came late to small_0
+				{"some", m.some, "small_0", 3 * small / 2, some},
+				{"all", m.all, "small_1", 3*small + 1, all}, // with the one that came late to small_0
 			} {
 				t.Run(c.name, func(t *testing.T) { m.start(t, c.name, c.include, c.late, small, c.rows, c.bound) })
 			}
@@ -185,7 +188,6 @@ func (m *manyTables) start(t *testing.T, name, include, late string, small, rows
 	if err != nil {
 		t.Fatal(err)
 	}
-	_ = exec.Command("cp", d.Log(), "/tmp/many-"+name+".log").Run()
 	t.Logf("copied %v after the start, streamed after %v, %.2f CPU-seconds, peak resident set %.1f MB",
 		copied.Round(time.Millisecond), time.Since(began).Round(time.Millisecond), usage.CPU.Seconds(), float64(usage.PeakRSS)/1e6)
 	if usage.PeakRSS >= int64(bound) {
