@@ -350,6 +350,7 @@ func (r *run) fetchErrors(ctx context.Context, fetches kgo.Fetches) error {
 	fetches.EachError(func(topic string, partition int32, err error) {
 		var session *kgo.ErrGroupSession
 		var loss *kgo.ErrDataLoss
+		var answer *kerr.Error
 		switch {
 		case ctx.Err() != nil:
 			fatal = ctx.Err()
@@ -365,7 +366,8 @@ func (r *run) fetchErrors(ctx context.Context, fetches kgo.Fetches) error {
 		case errors.As(err, &session), kerr.IsRetriable(err), errors.Is(err, kerr.UnknownTopicOrPartition), errors.Is(err, kerr.UnknownTopicID):
 			// The group is joined again; a topic may be made later.
 			r.Logger.Warn("reading is interrupted", "topic", topic, "partition", partition, "error", err)
-		case fatal == nil && !r.mayBegin():
+		case fatal == nil && !r.mayBegin() && (errors.Is(err, kerr.OffsetOutOfRange) || !errors.As(err, &answer)):
+			// That there is no offset is the client's own word.
 			fatal = Permanent(fmt.Errorf("read topic %s, partition %d: %w; with auto.offset.reset=none the offset has to be set first (PATCH /connectors/%s/offsets)", topic, partition, err, r.Connector))
 		case fatal == nil:
 			fatal = fmt.Errorf("read topic %s, partition %d: %w", topic, partition, err)

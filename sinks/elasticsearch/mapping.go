@@ -69,6 +69,9 @@ func (m *mappings) ensure(ctx context.Context, s *sink, o *op) error {
 	return nil
 }
 
+// forget has every index looked for again.
+func (m *mappings) forget() { m.known, m.there = nil, nil }
+
 // find sees that an index is there which is not ours to make: Elasticsearch
 // would make it with the first document, and guess.
 func (m *mappings) find(ctx context.Context, s *sink, index int) error {

@@ -164,7 +164,7 @@ func (s *sink) prepare(ctx context.Context) error {
 		}
 		err := s.mapping.ensure(ctx, s, &s.ops[at])
 		var status *statusError
-		if errors.As(err, &status) && status.status == http.StatusBadRequest {
+		if errors.As(err, &status) && status.status == http.StatusBadRequest && !isStateOfIndex(status.kind) {
 			s.rounds.Fail(at, err)
 			return true
 		}
@@ -383,6 +383,9 @@ func (s *sink) answer(r *request) (busy *statusError, err error) {
 			busy = res.err()
 		case res.Status == http.StatusUnauthorized || res.Status == http.StatusForbidden:
 			return nil, classify(res.err())
+		case res.Error != nil && isStateOfIndex(res.Error.Type):
+			s.mapping.forget()
+			return nil, fmt.Errorf("write to index %s: %w", s.build.indices[o.index], res.err())
 		case isMappingRace(res.Error) && o.tries < maxMappingTries:
 			o.tries++ // and is sent again
 		case res.Status >= 500:
@@ -392,6 +395,18 @@ func (s *sink) answer(r *request) (busy *statusError, err error) {
 		}
 	}
 	return busy, nil
+}
+
+// isStateOfIndex reports whether an answer is about the index as it is now, and
+// so no record's fault: it is closed, it was removed, or the cluster has as many
+// shards as it may (which is a validation_exception).
+func isStateOfIndex(kind string) bool {
+	switch kind {
+	case "index_closed_exception", "index_not_found_exception", "validation_exception":
+		return true
+	default:
+		return false
+	}
 }
 
 // maxMappingTries bounds how often a document is sent again because of others

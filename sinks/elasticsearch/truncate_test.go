@@ -308,3 +308,30 @@ func TestSink_TruncatesInSpiteOfTrouble(t *testing.T) {
 		})
 	}
 }
+
+// TestSink_WaitsForAClosedIndex has an index that somebody closes for a while:
+// that is no record's fault.
+func TestSink_WaitsForAClosedIndex(t *testing.T) {
+	t.Parallel()
+	srv := servers.Elasticsearch(t)
+	index := srv.Index("closed")
+	tab := sinkstest.NewTable("t")
+	s := open(t, srv, map[string]string{"index.name": index, "behavior.on.malformed.documents": "ignore"})
+	if err := s.Write(t.Context(), []schema.Record{tab.Event(schema.OpCreate, 1, &sinkstest.Row{Name: "a"})}); err != nil {
+		t.Fatal(err)
+	}
+	request(t, srv, http.MethodPost, "/"+index+"/_close", "", nil)
+	late := []schema.Record{tab.Event(schema.OpCreate, 2, &sinkstest.Row{Name: "b"})}
+	err := s.Write(t.Context(), late)
+	var some *sinks.WriteError
+	if err == nil || errors.As(err, &some) || sinks.IsPermanent(err) || !strings.Contains(err.Error(), index) {
+		t.Errorf("error %v, want one about the destination", err)
+	}
+	request(t, srv, http.MethodPost, "/"+index+"/_open?wait_for_active_shards=1", "", nil)
+	if err := s.Write(t.Context(), late); err != nil {
+		t.Fatal(err)
+	}
+	if docs := documents(t, srv, index); len(docs) != 2 {
+		t.Errorf("%d documents, want 2", len(docs))
+	}
+}

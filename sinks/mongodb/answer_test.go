@@ -14,7 +14,9 @@ import (
 // disk that is full, a primary that steps down.
 func TestSink_StateOfTheServerIsNoRecordsFault(t *testing.T) {
 	t.Parallel()
-	for code := range passing {
+	for _, code := range []int{
+		6, 7, 24, 46, 50, 63, 64, 89, 91, 112, 117, 133, 134, 146, 150, 189, 202, 234, 262, 290, 314, 9001, 10107, 11600, 11602, 13388, 13435, 13436, 14031,
+	} {
 		s := &sink{config: &config{}, build: newBuilder(&config{typed: true})}
 		var records []schema.Record
 		for i := range 3 {

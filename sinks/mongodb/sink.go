@@ -6,13 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"sync"
 	"sync/atomic"
 
 	"github.com/penstock/penstock/schema"
 	"github.com/penstock/penstock/sinks"
 	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.mongodb.org/mongo-driver/v2/mongo"
+	"golang.org/x/sync/errgroup"
 )
 
 const (
@@ -160,26 +160,28 @@ func (s *sink) sendRound(ctx context.Context) error {
 	}
 	var next atomic.Int32
 	var failed atomic.Bool
-	var g sync.WaitGroup
+	var g errgroup.Group
 	for w := range min(atOnce, len(s.sendings)) {
-		g.Go(func() {
-			for !failed.Load() {
-				i := int(next.Add(1)) - 1
-				if i >= len(s.sendings) {
-					return
+		g.Go(func() error {
+			return sinks.Guard(func() error {
+				for !failed.Load() {
+					i := int(next.Add(1)) - 1
+					if i >= len(s.sendings) {
+						break
+					}
+					c := &s.sendings[i]
+					c.err = s.run(ctx, &s.memory[w], c.ops, false)
+					c.sent = true
+					if c.err != nil && refusal(c.err) == nil && writeErrors(c.err) == nil {
+						failed.Store(true) // MongoDB is away: the others need not find out
+					}
 				}
-				c := &s.sendings[i]
-				c.err = s.run(ctx, &s.memory[w], c.ops, false)
-				c.sent = true
-				if c.err != nil && refusal(c.err) == nil && writeErrors(c.err) == nil {
-					failed.Store(true) // MongoDB is away: the others need not find out
-				}
-			}
+				return nil
+			})
 		})
 	}
-	g.Wait()
+	err := g.Wait()
 	// One that was not sent stays in the rounds; then another has failed.
-	var err error
 	for i := range s.sendings {
 		if c := &s.sendings[i]; c.sent {
 			err = cmp.Or(err, s.settle(ctx, c.ops, false, c.err))
