@@ -167,12 +167,15 @@ func (t *task) explain(ctx context.Context, err error) error {
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
 	e := &explainedError{err: err}
-	for _, problem := range t.plan.Check(ctx) {
-		if !problem.Warning {
-			e.findings = append(e.findings, problem.Message)
+	bug := capture.Guard(func() error {
+		for _, problem := range t.plan.Check(ctx) {
+			if !problem.Warning {
+				e.findings = append(e.findings, problem.Message)
+			}
 		}
-	}
-	if e.findings == nil {
+		return nil
+	})
+	if e.findings == nil || bug != nil {
 		return err
 	}
 	return e
