@@ -2,6 +2,7 @@ package settings
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -208,9 +209,30 @@ func (d *Def) given(raw map[string]string) (string, bool) {
 
 func (d *Def) show(text string) string {
 	if d.Type == Password {
-		return "[hidden]"
+		return hidden
 	}
-	return text
+	return HideLogins(text)
+}
+
+const hidden = "[hidden]"
+
+// login is the user and the password in a URL. A password may have anything in
+// it; what ends it is the last @.
+var login = regexp.MustCompile(`://([^\s,]*)@`)
+
+// HideLogins hides the user and the password in the URLs of a text.
+func HideLogins(text string) string { return login.ReplaceAllString(text, "://"+hidden+"@") }
+
+// Logins returns what HideLogins hides: each user with a password, and each
+// password alone.
+func Logins(text string) []string {
+	var found []string
+	for _, m := range login.FindAllStringSubmatch(text, -1) {
+		if _, password, ok := strings.Cut(m[1], ":"); ok {
+			found = append(found, m[1], password)
+		}
+	}
+	return found
 }
 
 func (d *Def) isDefault(text string) bool {

@@ -3,6 +3,7 @@ package worker_test
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"maps"
 	"net/http"
@@ -46,9 +47,17 @@ func TestBadConfiguration_Sinks(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	secrets := []string{"canary-4711", "sesame", "mellon"}
+	for _, secret := range secrets {
+		if strings.Contains(fmt.Sprint(reports), secret) {
+			t.Errorf("check shows %q", secret)
+		}
+	}
 	t.Cleanup(func() { // when the parallel tests have ended
-		if strings.Contains(w.log.String(), "canary-4711") || strings.Contains(w.log.String(), "sesame") {
-			t.Error("the log shows a row or a password")
+		for _, secret := range secrets {
+			if strings.Contains(w.log.String(), secret) {
+				t.Errorf("the log shows %q", secret)
+			}
 		}
 	})
 	for _, c := range cases {
@@ -172,7 +181,8 @@ func badElasticsearch(t *testing.T) []badConfiguration {
 		{name: "es-host", config: with(base, "connection.url", "http://127.0.0.1:1"), says: []string{"http://127.0.0.1:1", "check connection.url and that the server runs"}, passes: true},
 		{name: "es-name", config: with(base, "connection.url", "http://nobody.invalid:9200"), says: []string{"nobody.invalid", "check connection.url and that the server runs"}, passes: true},
 		{name: "es-url", config: with(base, "connection.url", "127.0.0.1:9200"), says: []string{"127.0.0.1:9200", "connection.url", "http://host:9200"}},
-		{name: "es-login", config: with(base, "connection.url", "http://writer:sesame@127.0.0.1:9200"), says: []string{"connection.url", "connection.username and connection.password"}},
+		{name: "es-login", config: with(base, "connection.url", "http://writer:mellon-in-a-url@127.0.0.1:9200"), says: []string{"connection.url", "connection.username and connection.password"}},
+		{name: "es-reference", config: with(base, "connection.url", "http://writer:mellon@${env:NO_HOST}:9200"), says: []string{"connection.url", "NO_HOST"}},
 		{name: "es-other", config: with(base, "connection.url", other.URL), says: []string{"not Elasticsearch", "connection.url"}},
 		{name: "es-misspelt", config: with(base, "connection.url", "-", "connection.urls", "http://x:1"), says: []string{`"connection.url"`, `"connection.urls"`}},
 		{name: "es-unknown", config: with(base, "key.ignor", "true"), says: []string{`did you mean "key.ignore"`}, warning: true},

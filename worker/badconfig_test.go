@@ -82,6 +82,11 @@ func (c badConfiguration) explained(t *testing.T, where, message string) {
 			t.Errorf("%s does not say %q:\n%s", where, part, message)
 		}
 	}
+	for _, secret := range []string{"canary-4711", "sesame", "mellon"} {
+		if strings.Contains(message, secret) {
+			t.Errorf("%s shows %q:\n%s", where, secret, message)
+		}
+	}
 	if strings.Contains(message, "goroutine ") || strings.Contains(message, ".go:") {
 		t.Errorf("%s shows a stack trace of Go:\n%s", where, message)
 	}

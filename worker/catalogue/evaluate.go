@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -175,6 +176,8 @@ func (e *Evaluation) report(key, message string) {
 	e.problems[key] = append(e.problems[key], message)
 }
 
+var onlyReference = regexp.MustCompile(`^\$\{[^{}]*\}$`)
+
 // resolve fills in resolved, unread and the problems of references.
 func (e *Evaluation) resolve() error {
 	e.resolved = make(map[string]string, len(e.raw))
@@ -189,7 +192,12 @@ func (e *Evaluation) resolve() error {
 		case errors.As(err, &unreadable):
 			return unreadable
 		case err != nil:
-			e.report(k, fmt.Sprintf("Invalid value %s for configuration %s: %v", *e.raw[k], k, err))
+			// What stands beside a reference may be a secret.
+			shown := *e.raw[k]
+			if !onlyReference.MatchString(shown) {
+				shown = "[hidden]"
+			}
+			e.report(k, fmt.Sprintf("Invalid value %s for configuration %s: %v", shown, k, err))
 			e.unread[k] = true
 			v = *e.raw[k]
 		}

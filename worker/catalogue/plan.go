@@ -69,7 +69,7 @@ func (e *Evaluation) redactor() *redactor {
 	clear := strings.Join(append(slices.Clone(e.Plugin.Classes), e.Plugin.Name), " ")
 	for k, v := range e.raw {
 		if v != nil && !e.secret(k) {
-			clear += " " + *v
+			clear += " " + settings.HideLogins(*v)
 		}
 	}
 	var secrets []string
@@ -81,6 +81,13 @@ func (e *Evaluation) redactor() *redactor {
 	for k, v := range e.resolved {
 		if e.secret(k) {
 			add(v, leastSecret)
+		}
+	}
+	for _, v := range e.raw {
+		if v != nil {
+			for _, login := range settings.Logins(*v) {
+				add(login, leastSecret)
+			}
 		}
 	}
 	for _, v := range e.referred {
