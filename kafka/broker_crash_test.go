@@ -255,6 +255,7 @@ func TestBroker_LosesNothingAcknowledgedWhenKilled(t *testing.T) {
 	dir := t.TempDir()
 	load := &crashLoad{acked: map[string]int{}, latest: map[string]int{}, txns: map[int]bool{}}
 	const rounds = 8
+	compacting := 0
 	for round := range rounds {
 		c := startChild(t, dir)
 		cfg := config(t, c.addr)
@@ -285,6 +286,7 @@ func TestBroker_LosesNothingAcknowledgedWhenKilled(t *testing.T) {
 		if round%2 == 1 { // in the middle of a compaction
 			for ctx.Err() == nil {
 				if _, err := os.Stat(filepath.Join(dir, "compacting")); err == nil {
+					compacting++
 					break
 				}
 			}
@@ -299,6 +301,9 @@ func TestBroker_LosesNothingAcknowledgedWhenKilled(t *testing.T) {
 	c := startChild(t, dir)
 	load.verify(t, config(t, c.addr))
 	c.kill(t)
+	if compacting == 0 {
+		t.Error("no kill fell into a compaction")
+	}
 	t.Logf("%d records, %d transactions acknowledged, group at %d over %d kills", len(load.acked), len(load.txns), load.commit, rounds)
 }
 

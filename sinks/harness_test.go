@@ -103,6 +103,27 @@ func newPipeline(t *testing.T, partitions int32) *sinkstest.Pipeline {
 	return sinkstest.NewPipeline(t, srv.Brokers()[0], srv.Prefix, partitions)
 }
 
+// wrote wants every value of a key to have been written, and each for the last
+// time in the order of the topic: what is repeated is repeated from there on.
+func (m *memory) wrote(t *testing.T, key string, want []string) {
+	t.Helper()
+	last := map[string]int{}
+	for at, value := range m.of(key) {
+		last[value] = at
+	}
+	before := -1
+	for _, value := range want {
+		at, ok := last[value]
+		switch {
+		case !ok:
+			t.Errorf("%s: %s was never written", key, value)
+		case at < before:
+			t.Errorf("%s: %s was written before what it follows", key, value)
+		}
+		before = max(before, at)
+	}
+}
+
 // failing applies those records for which why returns nil and names the others.
 func (m *memory) failing(records []schema.Record, why func(r *schema.Record) *sinks.RecordError) error {
 	var e sinks.WriteError

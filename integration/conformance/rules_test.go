@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // A check says what is wrong with a value that need not be the recorded one.
@@ -18,8 +19,8 @@ type check func(c *comparison, want, got string) string
 var rules = map[string]check{
 	// When the record was made, and when the change was committed. That the
 	// units agree is checked by consistent.
-	"value.ts_ms": number, "value.ts_us": number, "value.ts_ns": number,
-	"value.source.ts_ms": number, "value.source.ts_us": number, "value.source.ts_ns": number,
+	"value.ts_ms": recent(time.Millisecond), "value.ts_us": recent(time.Microsecond), "value.ts_ns": recent(time.Nanosecond),
+	"value.source.ts_ms": recent(time.Millisecond), "value.source.ts_us": recent(time.Microsecond), "value.source.ts_ns": recent(time.Nanosecond),
 
 	"value.source.lsn":       same("lsn"),
 	"value.source.sequence":  sequences,
@@ -73,6 +74,26 @@ func number(_ *comparison, want, got string) string {
 		return "not a number, or one where there was none"
 	}
 	return ""
+}
+
+// recent wants a time of this run, or null where the recording has that.
+func recent(unit time.Duration) check {
+	return func(_ *comparison, want, got string) string {
+		if want == "null" && got == "null" {
+			return ""
+		}
+		if want == "null" || !digits.MatchString(got) {
+			return "not a number, or one where there was none"
+		}
+		// The recordings are compared with themselves too.
+		if got == want {
+			return ""
+		}
+		if since := time.Since(time.Unix(0, 0).Add(time.Duration(number64(got)) * unit)); since < -time.Minute || since > time.Hour {
+			return "not a time of this run"
+		}
+		return ""
+	}
 }
 
 // same wants what stands for the recorded value everywhere.

@@ -375,8 +375,16 @@ func (d *demo) live(ctx context.Context) error {
 	d.t.step("%d seconds of inserts, updates, deletes, changed keys, and an ALTER TABLE in both", int(liveFor.Seconds()))
 	watching, stop := context.WithCancel(ctx)
 	defer stop()
+	opened := make(chan struct{}, len(d.mirrors))
 	parts := []func(context.Context) error{func(ctx context.Context) error {
 		defer stop()
+		for range d.mirrors { // a probe that nobody watches for would be waited for
+			select {
+			case <-opened:
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			}
+		}
 		if err := d.trade(ctx); err != nil {
 			return err
 		}
@@ -384,7 +392,7 @@ func (d *demo) live(ctx context.Context) error {
 	}}
 	for _, m := range d.mirrors {
 		m.watch = newStopwatch()
-		parts = append(parts, func(context.Context) error { return m.store.watch(watching, m.watch) })
+		parts = append(parts, func(context.Context) error { return m.store.watch(watching, m.watch, func() { opened <- struct{}{} }) })
 	}
 	if err := together(ctx, parts...); err != nil {
 		return err

@@ -24,8 +24,9 @@ type store interface {
 	target(table string) string
 	// count returns the number of documents of these tables.
 	count(ctx context.Context, tables []shopTable) (int, error)
-	// watch notes probes as they come, until ctx ends.
-	watch(ctx context.Context, w *stopwatch) error
+	// watch notes probes as they come, until ctx ends. It calls opened once
+	// none can be missed any more.
+	watch(ctx context.Context, w *stopwatch, opened func()) error
 	// show prints what a person might look for.
 	show(ctx context.Context, t *terminal) error
 }
@@ -55,12 +56,13 @@ func (m *mongoStore) count(ctx context.Context, tables []shopTable) (int, error)
 	return total, nil
 }
 
-func (m *mongoStore) watch(ctx context.Context, w *stopwatch) error {
+func (m *mongoStore) watch(ctx context.Context, w *stopwatch, opened func()) error {
 	stream, err := m.db.Collection(m.target(probes)).Watch(ctx, mongo.Pipeline{}, options.ChangeStream().SetMaxAwaitTime(time.Second))
 	if err != nil {
 		return fmt.Errorf("watch the probes in MongoDB: %w", err)
 	}
 	defer func() { _ = stream.Close(context.WithoutCancel(ctx)) }() // it was only read
+	opened()
 	for stream.Next(ctx) {
 		at := time.Now()
 		id, err := stream.Current.LookupErr("fullDocument", "id")
@@ -114,7 +116,8 @@ func (e *elasticStore) count(ctx context.Context, tables []shopTable) (int, erro
 
 // watch asks for the probes that are under way, by their ids, which
 // Elasticsearch answers without waiting for a refresh.
-func (e *elasticStore) watch(ctx context.Context, w *stopwatch) error {
+func (e *elasticStore) watch(ctx context.Context, w *stopwatch, opened func()) error {
+	opened()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	for {
