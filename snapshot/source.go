@@ -242,7 +242,7 @@ func (s *source) Next(ctx context.Context, b *schema.Batch) error {
 			s.take(it)
 		case <-wait.C:
 			s.report(false)
-			return nil
+			return s.writeLedger(b)
 		}
 	}
 	if len(s.deliver) > 0 {
@@ -375,13 +375,10 @@ func (s *source) hand(it *item, b *schema.Batch) error {
 	}
 	s.progress.Rows += int64(len(it.b.Events))
 	s.unwritten = s.unwritten || len(it.ends) > 0
-	if now := time.Now(); s.unwritten && !now.Before(s.writeAt) {
-		end, err := during(s.view.Position, s.ledger)
-		if err != nil {
+	if !time.Now().Before(s.writeAt) {
+		if err := s.writeLedger(it.b); err != nil {
 			return err
 		}
-		it.b.End, s.unwritten = end, false
-		s.writeAt = time.Now().Add(time.Since(now) * ledgerShare)
 	}
 	maxEvents, maxBytes := b.MaxEvents, b.MaxBytes
 	*b, *it.b = *it.b, *b
@@ -389,6 +386,19 @@ func (s *source) hand(it *item, b *schema.Batch) error {
 	s.recycle(it.b)
 	s.report(false)
 	return nil
+}
+
+// writeLedger gives a batch the position that has the chunks which are complete
+// by then, if there are any that none has yet.
+func (s *source) writeLedger(b *schema.Batch) (err error) {
+	if !s.unwritten {
+		return nil
+	}
+	began := time.Now()
+	b.End, err = during(s.view.Position, s.ledger)
+	s.unwritten = false
+	s.writeAt = time.Now().Add(time.Since(began) * ledgerShare)
+	return err
 }
 
 // finish ends the copy: its position is marked complete, and the log is
