@@ -200,7 +200,7 @@ func (p *pipeline) killInSnapshot(t *testing.T) {
 			return false
 		}
 		for _, s := range sources {
-			if done, of := offsets.last[s].snapshot(); done == 0 || done == of {
+			if done := offsets.last[s].copied(); done == 0 || done == len(tables) {
 				return false
 			}
 		}

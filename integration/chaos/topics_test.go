@@ -88,6 +88,22 @@ func (h *history) next(e event) error {
 	return nil
 }
 
+// seam says why a row that was copied does not fit what the log says from the
+// snapshot's position on: it is what was there before the first event, or what
+// one of the events has made of it.
+func (h *history) seam(copied *version) error {
+	first := h.events[0]
+	if first.Op == "u" && first.After.Version == copied.Version+1 || first.Op == "d" && (first.Before == nil || first.Before.Version <= 0 || first.Before.Version == copied.Version) {
+		return nil
+	}
+	for _, e := range h.events {
+		if e.Op != "d" && e.After.Version == copied.Version {
+			return nil
+		}
+	}
+	return fmt.Errorf("version %d was copied, and the log begins with %+v", copied.Version, first)
+}
+
 // follows says why an event cannot be the next of its row.
 func follows(last, e event) error {
 	switch {
@@ -128,13 +144,16 @@ func (p *pipeline) checkTopics(ctx context.Context, t *testing.T, restarts int) 
 
 // fold is a topic, read to its end.
 type fold struct {
-	rows      map[string]string   // the last of each key
-	histories map[string]*history // by key
-	copied    int                 // rows of the snapshot, with repetitions
+	rows      map[string]string     // the last of each key
+	histories map[string]*history   // by key
+	copied    int                   // rows of the snapshot, with repetitions
+	copies    map[string][]*version // those rows, by key
 	problems  []string
 }
 
-func newFold() *fold { return &fold{rows: map[string]string{}, histories: map[string]*history{}} }
+func newFold() *fold {
+	return &fold{rows: map[string]string{}, histories: map[string]*history{}, copies: map[string][]*version{}}
+}
 
 func (f *fold) read(ctx context.Context, cl *kgo.Client, topic string) error {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
@@ -164,6 +183,7 @@ func (f *fold) take(key string, e event) {
 		// A copied row may be newer than what the log says next, see
 		// docs/decisions/20261123-position-before-snapshot.md.
 		f.copied++
+		f.copies[key] = append(f.copies[key], e.After)
 		return
 	}
 	h := f.histories[key]
@@ -182,6 +202,11 @@ func (f *fold) compare(t *testing.T, topic string, rows map[string]string, resta
 	for key, h := range f.histories {
 		events += len(h.events)
 		back = max(back, h.back)
+		for _, c := range f.copies[key] {
+			if err := h.seam(c); err != nil {
+				f.problems = append(f.problems, key+": "+err.Error())
+			}
+		}
 		if h.at != len(h.events)-1 {
 			f.problems = append(f.problems, fmt.Sprintf("%s: the topic ends with event %d of %d", key, h.at+1, len(h.events)))
 		}

@@ -25,20 +25,20 @@ type saved struct {
 	set    bool
 }
 
-// snapshot returns how many tables are copied, of how many.
-func (s saved) snapshot() (done, of int) {
+// copied returns how many tables are copied, while not all are.
+func (s saved) copied() (done int) {
 	var l struct {
 		Tables map[string]struct{ Done bool }
 	}
 	if s.Ledger == "" || json.Unmarshal([]byte(s.Ledger), &l) != nil {
-		return 0, 0
+		return 0
 	}
 	for _, t := range l.Tables {
 		if t.Done {
 			done++
 		}
 	}
-	return done, len(l.Tables)
+	return done
 }
 
 // streams reports whether no table is left to be copied.
