@@ -375,7 +375,7 @@ func snapshotSettings() []settings.Def {
 		},
 		{
 			Key: "snapshot.mode.configuration.based.snapshot.on.schema.error", Type: settings.Boolean, Default: "false", Importance: settings.Medium, Group: group, DisplayName: "Snapshot mode property based snapshot on schema error", Width: "MEDIUM",
-			Doc: "With snapshot.mode=configuration_based: whether to snapshot again when the schema history is lost.",
+			Doc: "With snapshot.mode=configuration_based: whether a schema history that is lost is made anew, as with recovery. Postgres has none.",
 		},
 		{
 			Key: "snapshot.mode.configuration.based.snapshot.on.data.error", Type: settings.Boolean, Default: "false", Importance: settings.Medium, Group: group, DisplayName: "Snapshot mode property based snapshot on data error", Width: "MEDIUM",

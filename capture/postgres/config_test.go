@@ -20,7 +20,6 @@ func TestConnector_RefusesBadSettings(t *testing.T) {
 		{"message.prefix.include.list", "(", "missing closing )"},
 		{"snapshot.mode", "custom", "a Java class cannot be loaded"},
 		{"snapshot.mode", "recovery", "Value must be one of always, initial"},
-		{"snapshot.mode.configuration.based.snapshot.on.schema.error", "true", "snapshot.on.data.error"},
 		{"flush.lsn.source", "false", "leave it true"},
 		{"replica.identity.autoset.values", "public.t:FULL", "ALTER TABLE"},
 		{"message.key.columns", "public.t", "write <table>:<column>"},
